@@ -1,0 +1,1 @@
+"""Lessons: the chapter, section by section, as scripts in cells."""

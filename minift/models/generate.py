@@ -1,0 +1,165 @@
+r"""Decoding with a key-value cache: greedy, sampling, beam search.
+
+    p(w) ∝ exp(logit_w / T)        (1)   over the top k, or over the smallest set with mass ≥ top_p
+
+`temperature=0` is greedy decoding. A batch of prompts of unequal length is padded on the left, its
+padding is masked and positions are counted from each row's first real token, so that each row gives
+what it gives alone.
+"""
+
+from contextlib import contextmanager
+
+import torch
+
+
+def left_pad(prompts, pad=0):
+    """Lists of unequal length → ids (b, t), padded on the left, and mask (b, t) or None."""
+    width = max(map(len, prompts))
+    rows = [[pad] * (width - len(row)) + list(row) for row in prompts]
+    lengths = torch.tensor([len(row) for row in prompts])
+    mask = torch.arange(width) >= width - lengths[:, None]  # (b, t)
+    return torch.tensor(rows), None if bool(mask.all()) else mask
+
+
+def restrict(logits, temperature=1.0, top_k=None, top_p=None):
+    """Logits (b, v) divided by T, with −∞ for the tokens that may not be drawn."""
+    logits = logits / temperature
+    if top_k is not None:
+        kth = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values[:, -1:]  # (b, 1)
+        logits = logits.masked_fill(logits < kth, float("-inf"))  # (b, v)
+    if top_p is not None:
+        ordered, order = logits.sort(dim=-1, descending=True)
+        share = ordered.softmax(dim=-1)  # (b, v)
+        beyond = share.cumsum(dim=-1) - share >= top_p  # the token that crosses top_p still belongs
+        logits = logits.masked_fill(
+            torch.zeros_like(beyond).scatter(1, order, beyond), float("-inf")
+        )
+    return logits  # (b, v)   (1)
+
+
+def draw(logits, temperature, top_k, top_p, generator):
+    """One token a row: the best one at temperature 0, else a sample of equation (1)."""
+    if temperature == 0:
+        return logits.argmax(dim=-1)  # (b)
+    share = restrict(logits.float(), temperature, top_k, top_p).softmax(dim=-1)
+    return torch.multinomial(share, 1, generator=generator)[:, 0]  # (b)
+
+
+@contextmanager
+def deciding(model):
+    """No gradients and no dropout inside; the model's mode is put back afterwards."""
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was)
+
+
+def check_arguments(model, ids, max_new_tokens, temperature, top_p):
+    if not len(ids) or not all(len(row) for row in ids):
+        raise ValueError("generate: an empty prompt; expected at least one token a row")
+    if max_new_tokens < 1 or temperature < 0 or not 0 < (1.0 if top_p is None else top_p) <= 1:
+        raise ValueError("generate: expected max_new_tokens ≥ 1, temperature ≥ 0 and 0 < top_p ≤ 1")
+    room = model.config.context - (model.prefix.length if model.prefix else 0)
+    longest = max(map(len, ids))
+    if longest + max_new_tokens > room:
+        raise ValueError(
+            f"generate: {longest} prompt + {max_new_tokens} new tokens exceed the context of {room}"
+        )
+
+
+def generate(
+    model,
+    ids,
+    max_new_tokens,
+    temperature=0.0,
+    top_k=None,
+    top_p=None,
+    eos=None,
+    generator=None,
+    pad=0,
+    beams=1,
+    rows=None,
+):
+    """The new tokens of each row as a list, up to and without `eos`.
+
+    ids: lists of unequal length or a tensor (b, t) without padding; temperature 0 is greedy; top_k
+    and top_p restrict sampling; beams > 1 is beam search; rows (b,) the task or user of each row.
+    Raises ValueError for an empty prompt or one that leaves no room for the new tokens.
+    """
+    prompts = ids.tolist() if torch.is_tensor(ids) else [list(row) for row in ids]
+    check_arguments(model, prompts, max_new_tokens, temperature, top_p)
+    device = model.embedding.weight.device
+    ids, mask = left_pad(prompts, pad)
+    ids, mask = ids.to(device), None if mask is None else mask.to(device)
+    with deciding(model):
+        if beams > 1:
+            tokens = beam_search(model, ids, mask, max_new_tokens, beams, eos, rows)
+        else:
+            choose = (temperature, top_k, top_p, generator)
+            tokens = decode(model, ids, mask, max_new_tokens, choose, eos, rows)
+    return [until(row, eos) for row in tokens.tolist()]
+
+
+def until(row, eos):
+    """A row's tokens before the first end token."""
+    return row[: row.index(eos)] if eos in row else row
+
+
+def decode(model, ids, mask, max_new_tokens, choose, eos, rows):
+    """One token a step: (b, t) new tokens. Stops as soon as every row has ended."""
+    cache = model.new_cache(ids.shape[1] + max_new_tokens)
+    ended = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+    chosen = []
+    for _ in range(max_new_tokens):
+        hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
+        token = draw(model.logits(hidden[:, -1]), *choose)  # (b)
+        chosen.append(token)
+        ids, mask = token[:, None], None  # (b, 1), …
+        if eos is not None:
+            ended |= token == eos
+            if bool(ended.all()):
+                break
+    return torch.stack(chosen, dim=1)  # (b, t)
+
+
+def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penalty=1.0):
+    """The best of `beams` continuations by log-probability ÷ length**length_penalty: (b, t).
+
+    A beam that has ended stays in the race with its score and is filled up with `eos`.
+    """
+    b, k = ids.shape[0], beams
+    ids = ids.repeat_interleave(k, dim=0)  # (b*k, t)
+    mask = None if mask is None else mask.repeat_interleave(k, dim=0)
+    rows = None if rows is None else rows.repeat_interleave(k, dim=0)
+    cache = model.new_cache(ids.shape[1] + max_new_tokens)
+    score = ids.new_full((b, k), float("-inf"), dtype=torch.float)  # (b, k)
+    score[:, 0] = 0.0  # at the start the k beams are the same: only the first one counts
+    tokens, ended = ids[:, :0], torch.zeros(b * k, dtype=torch.bool, device=ids.device)
+    for _ in range(max_new_tokens):
+        hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
+        logp = model.logits(hidden[:, -1]).float().log_softmax(dim=-1)  # (b*k, v)
+        if eos is not None:
+            logp[ended] = float("-inf")
+            logp[ended, eos] = 0.0
+        score, parent, token = best_beams(score, logp.view(b, k, -1))
+        cache.select(parent)
+        tokens = torch.cat([tokens[parent], token[:, None]], dim=1)
+        ended = ended[parent] | (token == (-1 if eos is None else eos))
+        ids, mask = token[:, None], None
+        if bool(ended.all()):
+            break
+    length = (tokens != (-1 if eos is None else eos)).sum(dim=1).clamp(min=1).view(b, k)
+    best = (score / length**length_penalty).argmax(dim=1) + torch.arange(b, device=ids.device) * k
+    return tokens[best]  # (b, t)
+
+
+def best_beams(score, logp):
+    """The k best continuations: score (b, k), row of the parent beam (b*k), token (b*k)."""
+    b, k, v = logp.shape
+    total = (score[:, :, None] + logp).view(b, k * v)  # (b, k*v)
+    score, index = total.topk(k, dim=1)  # (b, k), (b, k)
+    first = torch.arange(b, device=logp.device)[:, None] * k  # (b, 1)
+    return score, (index // v + first).flatten(), (index % v).flatten()

@@ -1,0 +1,201 @@
+"""A delta is what a task owns: the same five acts for every method.
+
+    count_parameters   what trains, what is stored, and what stays frozen; the task's head apart
+    save, load         only what the task owns goes into the file: kilobytes
+    swap               another task's delta on the same base
+    off                the plain base inside a `with` block (PPO's reference policy)
+    remove, merge      the plain base for good; or, where exact, the delta in the base's weights
+
+All but `merge` are exact to the bit: a replaced layer keeps the original untouched, and
+`Delta.originals` a copy of any base tensor that a method writes.
+"""
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from minift import safetensors
+from minift.peft import inject
+
+METHODS = {"lora": "add_lora"}  # method → the function of minift.peft.<method> that adds it
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters trained by the method, of the head, stored per task without it, of the base."""
+
+    trained: int
+    head: int
+    stored: int
+    base: int
+
+    @property
+    def share(self):
+        """Trained parameters per parameter of the base."""
+        return self.trained / self.base
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A delta as read from the file `path`, with the metadata that was given to `save`."""
+
+    tensors: dict
+    method: str
+    arguments: dict
+    base: str
+    path: str
+    metadata: dict
+
+
+def owned(model):
+    """{name: tensor} of what moved in through a door, written base tensors, and the head."""
+    tensors = {}
+    for spot in inject.attachments(model):
+        for name, tensor in spot.module.state_dict(keep_vars=True).items():
+            if not name.startswith("frozen."):
+                tensors[f"{spot.path}.{name}"] = tensor
+    tensors |= {name: model.get_parameter(name) for name in carried(model).originals}
+    return tensors | inject.head_parameters(model)
+
+
+def carried(model):
+    """The `Delta` on the model. Raises ValueError if there is none."""
+    if getattr(model, "delta", None) is None:
+        raise ValueError("the model carries no method; add one first (for example add_lora)")
+    return model.delta
+
+
+def count_parameters(model):
+    """Count what trains, the head, what a task stores, what stays frozen (a tied tensor once)."""
+    delta, head = getattr(model, "delta", None), inject.head_parameters(model)
+    own = owned(model) if delta else {}
+    trained = [p for n, p in inject.trainable_parameters(model).items() if n not in head]
+    stored = {n: t for n, t in own.items() if n not in head}
+    new = [t for n, t in stored.items() if n not in delta.originals and t.requires_grad]
+    sizes = [sum(t.numel() for t in group) for group in (trained, head.values(), stored.values())]
+    base = sum(p.numel() for p in model.parameters()) - sizes[1] - sum(t.numel() for t in new)
+    return Count(*sizes, base)
+
+
+def file_of(path):
+    """A folder stands for the file delta.safetensors in it."""
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path / "delta.safetensors"
+
+
+def save(model, path, metadata=None):
+    """Write what the task owns to a folder or a .safetensors file; return the file's path."""
+    delta = carried(model)
+    header = {"minift": "delta", "method": delta.method, "base": delta.base}
+    header |= {"arguments": json.dumps(delta.arguments), **(metadata or {})}
+    safetensors.write(file_of(path), owned(model), header)
+    return file_of(path)
+
+
+def read(path):
+    """The delta in a file, not yet on any model. Raises ValueError if the file is not one."""
+    tensors, header = safetensors.read(file_of(path))
+    if header.get("minift") != "delta" or header.get("method") not in METHODS:
+        raise ValueError(f"{file_of(path)}: not a delta of minift: no known method in its header")
+    arguments, origin = json.loads(header["arguments"]), str(file_of(path))
+    return Saved(tensors, header["method"], arguments, header["base"], origin, header)
+
+
+def check_base(base, saved):
+    """A delta fits only the base it was trained on."""
+    if base != saved.base:
+        raise ValueError(f"{saved.path}: this {saved.method} delta was trained on another base")
+
+
+def load(model, path):
+    """Put the delta in a file (or one from `read`) on a plain model of its base. Returns it."""
+    saved = path if isinstance(path, Saved) else read(path)
+    check_base(inject.fingerprint(model), saved)
+    add = getattr(import_module(f"minift.peft.{saved.method}"), METHODS[saved.method])
+    add(model, **saved.arguments)
+    try:
+        fill(model, saved)
+    except ValueError:
+        remove(model)  # a file that does not fit leaves the model as it was
+        raise
+    return model
+
+
+def fill(model, saved):
+    """Copy a saved delta's tensors over the model's own; names and shapes must be the same."""
+    own = owned(model)
+    shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    wrong = sorted(shapes.items() ^ {n: tuple(t.shape) for n, t in saved.tensors.items()}.items())
+    if wrong:
+        raise ValueError(f"{saved.path}: {len(wrong)} tensors do not fit, first {wrong[0][0]}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(saved.tensors[name])
+
+
+def swap(model, saved):
+    """Put another delta (from `read`) in place of the model's own. Returns the model."""
+    delta = carried(model)
+    check_base(delta.base, saved)
+    if (delta.method, delta.arguments) != (saved.method, saved.arguments):
+        return load(remove(model), saved)
+    fill(model, saved)
+    return model
+
+
+def restore(model):
+    """Write the originals back into the base; return what the method had there."""
+    trained = {}
+    with torch.no_grad():
+        for name, original in carried(model).originals.items():
+            tensor = model.get_parameter(name)
+            trained[name] = tensor.clone()
+            tensor.copy_(original)
+    return trained
+
+
+@contextmanager
+def off(model):
+    """The plain base inside the block; the delta is back, bit for bit, after it."""
+    spots, trained = inject.attachments(model), restore(model)
+    for spot in spots:
+        setattr(spot.parent, spot.child, spot.plain)
+    try:
+        yield model
+    finally:
+        for spot in spots:
+            setattr(spot.parent, spot.child, spot.module)
+        with torch.no_grad():
+            for name, tensor in trained.items():
+                model.get_parameter(name).copy_(tensor)
+
+
+def remove(model):
+    """Take the method out for good; all parameters of the base train again. Returns the model."""
+    restore(model)
+    for spot in inject.attachments(model):
+        setattr(spot.parent, spot.child, spot.plain)
+    return release(model)
+
+
+def merge(model):
+    """Write the delta into the base's own weights. Returns the model, plain again.
+
+    Raises ValueError for a method without a merge (a nonlinear module or a gate is no matrix).
+    """
+    method = import_module(f"minift.peft.{carried(model).method}")
+    if not hasattr(method, "merge"):
+        raise ValueError(f"{carried(model).method} cannot be merged: {method.NO_MERGE}")
+    for spot in inject.attachments(model):
+        setattr(spot.parent, spot.child, method.merge(spot.module))
+    return release(model)
+
+
+def release(model):
+    """The model carries nothing any more, and all of it trains."""
+    model.delta = None
+    return model.requires_grad_(True)

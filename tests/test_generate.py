@@ -1,0 +1,110 @@
+"""Decoding: greedy, sampling and beam search, with a cache and with prompts of unequal length."""
+
+import itertools
+
+import pytest
+import torch
+
+from minift.models.generate import generate, restrict
+from tests.test_gpt import CONFIG, model
+
+PROMPTS = [[5, 6, 7], [1, 2, 3, 4, 5, 6, 7, 8], [9], [11, 3]]
+
+
+def slow_greedy(gpt, prompt, steps, eos=None):
+    """The whole text through the model for every new token: the specification."""
+    text = list(prompt)
+    for _ in range(steps):
+        token = int(gpt(torch.tensor([text]))[0, -1].argmax())
+        if token == eos:
+            break
+        text.append(token)
+    return text[len(prompt) :]
+
+
+def test_greedy_is_the_argmax_of_the_whole_pass():
+    """A batch of unequal prompts gives, row by row, what the slow loop gives."""
+    gpt = model()
+    assert generate(gpt, PROMPTS, 12) == [slow_greedy(gpt, p, 12) for p in PROMPTS]
+
+
+def test_a_row_ends_at_its_end_token():
+    """Each row stops before its own end token; the others go on."""
+    gpt = model()
+    eos = slow_greedy(gpt, PROMPTS[1], 12)[4]
+    want = [slow_greedy(gpt, p, 12, eos) for p in PROMPTS]
+    assert generate(gpt, PROMPTS, 12, eos=eos) == want
+    assert len(want[1]) <= 4
+
+
+def test_beam_search_that_keeps_everything_is_exhaustive():
+    """With as many beams as there are texts, the best text of all is found."""
+    gpt = model(vocab_size=5)
+    best, most = None, -float("inf")
+    for text in itertools.product(range(5), repeat=3):
+        logp = gpt(torch.tensor([[2, 4, *text]])).log_softmax(-1)[0, 1:4]
+        total = sum(logp[i, w].item() for i, w in enumerate(text))
+        best, most = (list(text), total) if total > most else (best, most)
+    assert generate(gpt, [[2, 4]], 3, beams=25) == [best]
+
+
+def test_beams_do_not_mix_rows():
+    """A batch of unequal prompts gives, row by row, what each gives alone, and 1 beam is greedy."""
+    gpt = model()
+    together = generate(gpt, PROMPTS, 8, beams=4, eos=3)
+    assert together == [generate(gpt, [p], 8, beams=4, eos=3)[0] for p in PROMPTS]
+    assert generate(gpt, PROMPTS, 8, beams=1) == generate(gpt, PROMPTS, 8)
+
+
+def test_sampling_follows_the_softmax():
+    """The shares of 4,000 draws are the model's probabilities at that temperature (5 deviations)."""
+    gpt, n = model(vocab_size=5), 4000
+    want = (gpt(torch.tensor([[2, 4]]))[0, -1] / 0.7).softmax(-1)
+    drawn = generate(
+        gpt, [[2, 4]] * n, 1, temperature=0.7, generator=torch.Generator().manual_seed(0)
+    )
+    share = torch.bincount(torch.tensor(drawn).flatten(), minlength=5) / n
+    assert ((share - want).abs() < 5 * (want * (1 - want) / n).sqrt()).all()
+
+
+def test_the_same_seed_gives_the_same_text():
+    """A generator with the same seed gives the same tokens, another seed others."""
+    gpt = model()
+    draws = [
+        generate(gpt, PROMPTS, 10, 1.0, generator=torch.Generator().manual_seed(s))
+        for s in (0, 0, 1)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_top_k_and_top_p_keep_what_they_say():
+    """Hand-made probabilities .5 .25 .15 .1: top 2, and the smallest set with at least 0.6 and 0.75."""
+    logits = torch.tensor([[0.15, 0.5, 0.1, 0.25]]).log()
+    kept = lambda **how: restrict(logits, **how).isfinite()[0].tolist()  # noqa: E731
+    assert kept(top_k=2) == [False, True, False, True]
+    assert kept(top_p=0.6) == [False, True, False, True]
+    assert kept(top_p=0.8) == [True, True, False, True]
+    assert kept(top_p=0.01) == [False, True, False, False]
+    assert kept() == [True] * 4
+
+
+def test_the_mode_and_the_weights_are_as_before():
+    """Generating in training mode uses no dropout and puts the mode back."""
+    gpt = model(dropout=0.5).train()
+    assert generate(gpt, PROMPTS, 6) == generate(gpt, PROMPTS, 6)
+    assert gpt.training
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[]], 3), "empty prompt"),
+        (([[1] * 39], 3), "39 prompt .* 3 new tokens exceed the context of 40"),
+        (([[1]], 0), "max_new_tokens ≥ 1"),
+    ],
+)
+def test_bad_arguments_are_one_clear_line(arguments, message):
+    """Each wrong call names what was expected."""
+    assert CONFIG.context == 40
+    with pytest.raises(ValueError, match=message):
+        generate(model(), *arguments)
