@@ -18,7 +18,7 @@ class Pass(nn.Module):
     """A door nobody uses: it returns the sub-layer's output and ignores the sub-layer's input."""
 
     def forward(self, output, input):
-        return output
+        return output  # (b, t, c)
 
 
 def dropout_layer(p):

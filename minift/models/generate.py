@@ -48,16 +48,18 @@ def draw(logits, temperature, top_k, top_p, generator):
 @contextmanager
 def deciding(model):
     """No gradients and no dropout inside; the model's mode is put back afterwards."""
-    was = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was)
+        for module, was in modes:
+            module.training = was
 
 
 def check_arguments(model, ids, max_new_tokens, temperature, top_p):
+    """One clear line for an empty prompt, an impossible number, or a text that will not fit."""
     if not len(ids) or not all(len(row) for row in ids):
         raise ValueError("generate: an empty prompt; expected at least one token a row")
     if max_new_tokens < 1 or temperature < 0 or not 0 < (1.0 if top_p is None else top_p) <= 1:
@@ -109,7 +111,7 @@ def until(row, eos):
 
 
 def decode(model, ids, mask, max_new_tokens, choose, eos, rows):
-    """One token a step: (b, t) new tokens. Stops as soon as every row has ended."""
+    """One token a step: (b, s) new tokens. Stops as soon as every row has ended."""
     cache = model.new_cache(ids.shape[1] + max_new_tokens)
     ended = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
     chosen = []
@@ -117,43 +119,44 @@ def decode(model, ids, mask, max_new_tokens, choose, eos, rows):
         hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
         token = draw(model.logits(hidden[:, -1]), *choose)  # (b)
         chosen.append(token)
-        ids, mask = token[:, None], None  # (b, 1), …
+        ids, mask = token[:, None], None
         if eos is not None:
             ended |= token == eos
             if bool(ended.all()):
                 break
-    return torch.stack(chosen, dim=1)  # (b, t)
+    return torch.stack(chosen, dim=1)  # (b, s)
 
 
 def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penalty=1.0):
-    """The best of `beams` continuations by log-probability ÷ length**length_penalty: (b, t).
+    """The best of `beams` continuations by log-probability ÷ length**length_penalty: (b, s).
 
     A beam that has ended stays in the race with its score and is filled up with `eos`.
     """
-    b, k = ids.shape[0], beams
+    b, k, stop = ids.shape[0], beams, -1 if eos is None else eos
     ids = ids.repeat_interleave(k, dim=0)  # (b*k, t)
     mask = None if mask is None else mask.repeat_interleave(k, dim=0)
     rows = None if rows is None else rows.repeat_interleave(k, dim=0)
     cache = model.new_cache(ids.shape[1] + max_new_tokens)
     score = ids.new_full((b, k), float("-inf"), dtype=torch.float)  # (b, k)
     score[:, 0] = 0.0  # at the start the k beams are the same: only the first one counts
-    tokens, ended = ids[:, :0], torch.zeros(b * k, dtype=torch.bool, device=ids.device)
-    for _ in range(max_new_tokens):
+    tokens = ids.new_full((b * k, max_new_tokens), stop)  # (b*k, s)
+    ended = torch.zeros(b * k, dtype=torch.bool, device=ids.device)
+    for step in range(max_new_tokens):
         hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
         logp = model.logits(hidden[:, -1]).float().log_softmax(dim=-1)  # (b*k, v)
         if eos is not None:
             logp[ended] = float("-inf")
             logp[ended, eos] = 0.0
-        score, parent, token = best_beams(score, logp.view(b, k, -1))
+        score, parent, token = best_beams(score, logp.view(b, k, -1))  # (b, k), (b*k), (b*k)
         cache.select(parent)
-        tokens = torch.cat([tokens[parent], token[:, None]], dim=1)
-        ended = ended[parent] | (token == (-1 if eos is None else eos))
+        tokens, ended = tokens[parent], ended[parent] | (token == stop)
+        tokens[:, step] = token
         ids, mask = token[:, None], None
         if bool(ended.all()):
             break
-    length = (tokens != (-1 if eos is None else eos)).sum(dim=1).clamp(min=1).view(b, k)
-    best = (score / length**length_penalty).argmax(dim=1) + torch.arange(b, device=ids.device) * k
-    return tokens[best]  # (b, t)
+    length = (tokens != stop).sum(dim=1).clamp(min=1).view(b, k)  # (b, k)
+    best = (score / length**length_penalty).argmax(dim=1)  # (b)
+    return tokens.view(b, k, -1)[torch.arange(b, device=ids.device), best]  # (b, s)
 
 
 def best_beams(score, logp):
@@ -162,4 +165,4 @@ def best_beams(score, logp):
     total = (score[:, :, None] + logp).view(b, k * v)  # (b, k*v)
     score, index = total.topk(k, dim=1)  # (b, k), (b, k)
     first = torch.arange(b, device=logp.device)[:, None] * k  # (b, 1)
-    return score, (index // v + first).flatten(), (index % v).flatten()
+    return score, (index // v + first).flatten(), (index % v).flatten()  # (b, k), (b*k), (b*k)

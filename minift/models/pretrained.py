@@ -43,11 +43,11 @@ def load(path):
         raise ValueError(f"{path}: not a base model of minift: its header names no known family")
     kind, config = FAMILIES[metadata["family"]]
     model = kind(config(**json.loads(metadata["config"])))
-    fill(model, tensors, path)
+    fill_weights(model, tensors, path)
     return model
 
 
-def fill(model, tensors, path):
+def fill_weights(model, tensors, path):
     """Copy the tensors into the model; the names must be the model's own.
 
     Raises ValueError in one line.
@@ -140,7 +140,7 @@ def load_gpt2(folder):
     )
     model = GPT(config)
     try:
-        fill(model, gpt2_tensors(tensors, config), folder)
+        fill_weights(model, gpt2_tensors(tensors, config), folder)
     except KeyError as error:
         raise ValueError(f"{folder}: tensor {error} is missing; expected GPT-2's names") from None
     return model
@@ -156,6 +156,7 @@ def resize_vocabulary(model, vocab_size):
         raise ValueError(f"vocabulary of {old.shape[0]} cannot shrink to {vocab_size}")
     if vocab_size > old.shape[0]:
         new = old.mean(dim=0, keepdim=True).expand(vocab_size - old.shape[0], -1)
-        model.embedding = nn.Embedding(vocab_size, old.shape[1], _weight=torch.cat([old, new]))
+        rows = torch.cat([old, new])  # (v, c)
+        model.embedding = nn.Embedding(vocab_size, old.shape[1], _weight=rows)
         model.config = dataclasses.replace(model.config, vocab_size=vocab_size)
     return model

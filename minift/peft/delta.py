@@ -21,7 +21,7 @@ import torch
 from minift import safetensors
 from minift.peft import inject
 
-METHODS = {"lora": "add_lora"}  # method → the function of minift.peft.<method> that adds it
+METHODS = {"full": "add_full", "lora": "add_lora"}  # method → function of minift.peft.<method>
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Count:
 
     @property
     def share(self):
-        """Trained parameters per parameter of the base."""
         return self.trained / self.base
 
 
@@ -114,18 +113,18 @@ def check_base(base, saved):
 def load(model, path):
     """Put the delta in a file (or one from `read`) on a plain model of its base. Returns it."""
     saved = path if isinstance(path, Saved) else read(path)
-    check_base(inject.fingerprint(model), saved)
+    check_base(inject.base_hash(model), saved)
     add = getattr(import_module(f"minift.peft.{saved.method}"), METHODS[saved.method])
     add(model, **saved.arguments)
     try:
-        fill(model, saved)
+        copy_into(model, saved)
     except ValueError:
         remove(model)  # a file that does not fit leaves the model as it was
         raise
     return model
 
 
-def fill(model, saved):
+def copy_into(model, saved):
     """Copy a saved delta's tensors over the model's own; names and shapes must be the same."""
     own = owned(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -143,11 +142,11 @@ def swap(model, saved):
     check_base(delta.base, saved)
     if (delta.method, delta.arguments) != (saved.method, saved.arguments):
         return load(remove(model), saved)
-    fill(model, saved)
+    copy_into(model, saved)
     return model
 
 
-def restore(model):
+def write_originals(model):
     """Write the originals back into the base; return what the method had there."""
     trained = {}
     with torch.no_grad():
@@ -161,7 +160,7 @@ def restore(model):
 @contextmanager
 def off(model):
     """The plain base inside the block; the delta is back, bit for bit, after it."""
-    spots, trained = inject.attachments(model), restore(model)
+    spots, trained = inject.attachments(model), write_originals(model)
     for spot in spots:
         setattr(spot.parent, spot.child, spot.plain)
     try:
@@ -176,7 +175,7 @@ def off(model):
 
 def remove(model):
     """Take the method out for good; all parameters of the base train again. Returns the model."""
-    restore(model)
+    write_originals(model)
     for spot in inject.attachments(model):
         setattr(spot.parent, spot.child, spot.plain)
     return release(model)

@@ -1,7 +1,7 @@
 """How a method gets into a model: freeze it, put modules through its doors, know what trains.
 
 `begin` opens every method's `add_…`: it refuses a model that already carries one, takes the base's
-fingerprint, freezes everything but the task's head, and leaves a `Delta` on the model, from which
+hash, freezes everything but the task's head, and leaves a `Delta` on the model, from which
 `delta.py` saves and restores.
 """
 
@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from minift.models.block import Pass
+from minift.safetensors import to_bytes
 
 
 @dataclass
 class Delta:
     """What a model knows of the method it carries.
 
-    method, arguments  how to add it again;  base  the fingerprint of the frozen base
+    method, arguments  how to add it again;  base  the SHA-256 of the frozen base
     originals          copies of the base tensors that the method writes (BitFit's biases)
     """
 
@@ -38,13 +39,13 @@ def head_parameters(model):
     return {} if head is None else {f"head.{n}": p for n, p in head.named_parameters()}
 
 
-def fingerprint(model):
+def base_hash(model):
     """SHA-256 of the base's tensors, names and shapes, the task's head left out."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if name not in head_parameters(model):
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            digest.update(to_bytes(tensor))
     return digest.hexdigest()
 
 
@@ -61,7 +62,7 @@ def begin(model, method, **arguments):
     """Open a method: one at a time. Raises ValueError if the model already carries one."""
     if carried := getattr(model, "delta", None):
         raise ValueError(f"the model already carries {carried.method}; remove or merge it first")
-    model.delta = Delta(method, arguments, fingerprint(model))
+    model.delta = Delta(method, arguments, base_hash(model))
     return freeze(model)
 
 

@@ -1,0 +1,1 @@
+"""The data of the course: what data.generate wrote, and the code that wrote it."""

@@ -1,0 +1,114 @@
+"""Measure a base, or a base with a delta on it, on a file of examples."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from minift import batching, distributed, metrics
+from minift.commands import opening
+from minift.models.generate import generate
+from minift.progress import Progress
+
+HELP = "measure on a file of examples"
+EXAMPLE = "python -m minift evaluate --delta out/e2e --data out/e2e/heldout.jsonl --metric bleu"
+SIZE = 32
+
+
+def arguments(command):
+    """The options of `evaluate`."""
+    opening.base_options(command)
+    opening.data_options(command)
+    command.add_argument("--delta", help="folder or file of a delta (default: the plain base)")
+    command.add_argument(
+        "--metric", choices=("bleu", "rouge", "accuracy", "perplexity"), default="perplexity",
+        help="what to measure; accuracy of labels, or of texts that must be equal",
+    )  # fmt: skip
+    command.add_argument("--tokens", type=int, default=80, help="at most so many new tokens a text")
+    command.add_argument("--beams", type=int, default=1, help="width of the beam search")
+    command.add_argument("--predictions", help="write the texts to this file, as JSON lines")
+
+
+def run(options):
+    """Print the metric, and what it was measured on."""
+    model, words, kind, labels = opening.open_delta(options)
+    model.to(distributed.choose_device(options.device)).eval()
+    examples = opening.read(options.data, options)
+    if options.metric == "perplexity":
+        result = perplexity(model, words, examples)
+    elif labels:
+        result = classify(model, words, examples, labels, options.metric)
+    else:
+        result = write_texts(model, words, examples, options)
+    print("  ".join(f"{name} {value:.4g}" for name, value in result.items()))
+
+
+def perplexity(model, words, examples):
+    """Loss per target token and its exponential."""
+    if not hasattr(model, "config"):
+        raise ValueError("a classifier has no perplexity; expected --metric accuracy")
+    examples = opening.one_a_reference(examples) if examples.kind == "pair" else examples
+    loss = opening.mean_loss(
+        model, opening.encode_and_tell(examples, words, model.config.context), words.pad
+    )
+    return {"loss": loss, "perplexity": math.exp(loss)}
+
+
+def classify(model, words, examples, labels, metric):
+    """Accuracy and macro-F1 of a classifier."""
+    if metric != "accuracy" or examples.kind != "labelled":
+        raise ValueError(f"a classifier: expected labelled texts and accuracy, got {metric}")
+    encoded = opening.encode_and_tell(examples, words, model.body.config.context, labels)
+    device, found = next(model.parameters()).device, []
+    with torch.no_grad():
+        for start in range(0, len(encoded), SIZE):
+            batch = batching.pad(encoded[start : start + SIZE], words.pad).to(device)
+            found += model(batch.ids, mask=batch.mask).argmax(dim=1).tolist()
+    want = [labels.index(r.label) if r.label in labels else -1 for r in examples]
+    return {
+        "accuracy": metrics.accuracy(found, want),
+        "macro_f1": metrics.macro_f1(found, want),
+    }
+
+
+def write_texts(model, words, examples, options):
+    """Generate a text for each prompt and compare it with the references."""
+    if examples.kind != "pair":
+        raise ValueError(f"{options.data}: {options.metric} needs pairs, not {examples.kind}")
+    ids = [batching.prompt_ids(r, words) for r in examples]
+    order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
+    texts, progress = [""] * len(ids), Progress(len(ids), "text")
+    for start in range(0, len(order), SIZE):
+        rows = order[start : start + SIZE]
+        tokens = generate(
+            model, [ids[n] for n in rows], options.tokens, eos=words.eos, pad=words.pad,
+            beams=options.beams,
+        )  # fmt: skip
+        for n, row in zip(rows, tokens, strict=True):
+            texts[n] = words.decode(row)
+        progress.update(start + len(rows))
+    progress.close()
+    if options.predictions:
+        keep(examples, texts, options.predictions)
+    return score(texts, [list(r.references) for r in examples], options.metric)
+
+
+def keep(examples, texts, path):
+    """Write prompt, prediction and references of each example to `path`."""
+    lines = [
+        {"prompt": r.prompt, "prediction": text, "references": r.references}
+        for r, text in zip(examples, texts, strict=True)
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def score(texts, references, metric):
+    """The metric's numbers over all texts."""
+    if metric == "bleu":
+        return {"bleu": metrics.bleu(texts, references)}
+    if metric == "rouge":
+        return metrics.rouge(texts, references)
+    equal = [text.strip() in wanted for text, wanted in zip(texts, references, strict=True)]
+    return {"accuracy": sum(equal) / len(equal)}

@@ -1,0 +1,123 @@
+"""Where a run runs: the device, and the other processes that `torchrun` started.
+
+Data-parallel training by hand, without a wrapper around the model: every process holds the whole
+model, works on its own micro-batches, and the gradients are summed over the processes before the
+step. Since the losses are already divided by the targets of all processes, the sum is the gradient
+of the joined batch. Started without `torchrun`, a `Team` is one process and each of its methods
+does nothing.
+"""
+
+import atexit
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name="auto"):
+    """The torch.device of `auto` (cuda, else mps, else cpu), `cpu`, `cuda`, `cuda:1` or `mps`."""
+    there = {
+        "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True
+    }  # fmt: skip
+    kind = str(name).partition(":")[0]
+    if kind == "auto":
+        return torch.device(next(kind for kind, found in there.items() if found))
+    if kind not in there:
+        raise ValueError(f"device {name!r} is unknown; expected one of {', '.join(DEVICES)}")
+    if not there[kind]:
+        usable = ", ".join(kind for kind, found in there.items() if found)
+        raise ValueError(f"device {name}: this machine has none; usable here: {usable}")
+    return torch.device(name)
+
+
+def join(device="auto"):
+    """The team that torchrun's variables name, or a team of one. The first call connects."""
+    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    device = choose_device(device)
+    if world == 1:
+        return Team(device)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    if rank:  # each process drops other units; the first one's stream stays what it was
+        torch.manual_seed(torch.initial_seed() + rank)
+    return Team(device, rank, world)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The device of this process, its number and how many there are."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self):
+        """True for the one process that writes files and lines."""
+        return self.rank == 0
+
+    def sum(self, tensor):
+        """The sum of everyone's tensor, in the same place."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def count(self, *numbers):
+        """The sums of everyone's whole numbers, as a list."""
+        if self.world == 1:
+            return list(numbers)
+        return self.sum(torch.tensor(numbers, device=self.device)).tolist()
+
+    def share(self, model):
+        """Everyone gets the first process's trainable parameters and buffers."""
+        if self.world > 1:
+            tensors = [p.data for p in model.parameters() if p.requires_grad]
+            for tensor in [*tensors, *model.buffers()]:
+                dist.broadcast(tensor, src=0)
+
+    def gather(self, value):
+        """Everyone's `value` as a list, in the order of the ranks."""
+        if self.world == 1:
+            return [value]
+        found = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
+
+    def sum_gradients(self, parameters):
+        """Sum the gradients over the processes; where only some have one, the others count as 0.
+
+        A parameter that no process reached keeps None, so that the optimizer skips it as it would
+        in a single process.
+        """
+        if self.world == 1:
+            return
+        reached = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        dist.all_reduce(reached)
+        works = []
+        for parameter, count in zip(parameters, reached.tolist(), strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                works.append(dist.all_reduce(parameter.grad, async_op=True))
+        for work in works:
+            work.wait()
+
+    def memory(self):
+        """Peak megabytes so far, of the GPU's allocator or this process; None if unknown."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) // 2**20
+        if self.device.type == "mps":
+            return torch.mps.driver_allocated_memory() // 2**20
+        try:
+            import resource
+        except ImportError:  # not on Windows
+            return None
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak // (2**20 if os.uname().sysname == "Darwin" else 2**10)  # macOS counts bytes

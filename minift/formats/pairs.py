@@ -1,0 +1,105 @@
+"""Rows that hold one question and one answer, a labelled text or a text."""
+
+from minift.formats.fields import Unusable
+from minift.formats.kinds import Labelled, Pair, Text
+from minift.formats.rows import END_OF_TEXT
+
+
+def pair(prompt, response, source, references=None):
+    """A Pair, unless the prompt or the response is empty."""
+    if not prompt.strip():
+        raise Unusable("the prompt is empty")
+    if not response.strip():
+        raise Unusable("the response is empty")
+    return Pair(prompt, response, tuple(references or (response,)), source)
+
+
+def ask(instruction, given):
+    """An instruction and its input as one prompt, with a blank line between."""
+    return f"{instruction}\n\n{given}" if given.strip() else instruction
+
+
+def alpaca(row):
+    """`instruction`, `output`; `input` may be missing, null or empty."""
+    for name in ("history", "system"):
+        if row.values.get(name):
+            raise Unusable(f"field {name} is used: a pair has no earlier turns")
+    yield pair(ask(row.text("instruction"), row.text("input", True)), row.text("output"), row.at)
+
+
+def seed_tasks(row):
+    """One Pair for each of the instruction's instances."""
+    instances = row.objects("instances")
+    if not instances:
+        yield Unusable("field instances is empty")
+    for instance in instances:
+        try:
+            prompt = ask(row.text("instruction"), instance.text("input", True))
+            yield pair(prompt, instance.text("output"), row.at)
+        except Unusable as reason:
+            yield Unusable(f"{instance.inside.rstrip('.')}: {reason}")
+
+
+def prompt_completion(row):
+    """`prompt`, `completion` or `response`; an end mark written out as text is taken off.
+
+    `references` may list other right answers. A `label` of false (unpaired preference data) marks a
+    completion that must not be learnt.
+    """
+    if row.values.get("label") is False:
+        raise Unusable("field label is false: not an answer to learn")
+    name = "completion" if "completion" in row.values else "response"
+    response = row.text(name).rstrip().removesuffix(END_OF_TEXT)
+    if response == row.text(name).rstrip():
+        response = row.text(name)
+    others = row.texts("references") if "references" in row else []
+    references = dict.fromkeys([response, *others])  # in order, each once
+    yield pair(row.text("prompt"), response, row.at, references)
+
+
+def prompt_alone(row):
+    """Nothing but a prompt: a question to put to a model."""
+    if not row.text("prompt").strip():
+        raise Unusable("the prompt is empty")
+    yield Pair(row.text("prompt"), "", (), row.at)
+
+
+def scitldr(row):
+    """`source` and `target`: texts, or lists of sentences and of references."""
+    references = [text for text in row.texts("target") if text.strip()]
+    prompt = " ".join(row.texts("source"))
+    yield pair(prompt, references[0] if references else "", row.at, references)
+
+
+def e2e(row):
+    """`mr`, `ref`; without `ref` (the published test set) the prompt alone."""
+    if "ref" in row.values:
+        yield pair(row.text("mr"), row.text("ref"), row.at)
+    else:
+        yield Pair(row.text("mr"), "", (), row.at)
+
+
+def by_prompt(records):
+    """One Pair a prompt: the first response, and all of them as references."""
+    found = {}
+    for record in records:
+        found.setdefault(record.prompt, []).append(record)
+    return [
+        Pair(prompt, same[0].response, sum((r.references for r in same), ()), same[0].source)
+        for prompt, same in found.items()
+    ]
+
+
+def labelled(row):
+    """`text` (or `sentence`) and `label`: a whole number, true or false, or a word."""
+    text = row.text("text" if "text" in row.values else "sentence")
+    label = row.value("label", (int, str), "a whole number or a word")
+    if not text.strip() or not str(label).strip():
+        raise Unusable("the text or the label is empty")
+    yield Labelled(text, int(label) if isinstance(label, bool) else label, row.at)
+
+
+def text(row):
+    if not row.text("text").strip():
+        raise Unusable("the text is empty")
+    yield Text(row.text("text"), row.at)
