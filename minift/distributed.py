@@ -8,6 +8,7 @@ does nothing.
 """
 
 import atexit
+import importlib
 import os
 from dataclasses import dataclass
 
@@ -33,6 +34,19 @@ def choose_device(name="auto"):
     return torch.device(name)
 
 
+def connect(device):
+    """Start the process group, and see to it that it ends before the interpreter does.
+
+    Gloo's threads may hold tensors, and to free one after Python's end aborts the process. So the
+    group is destroyed at exit, which ends its threads if nothing else refers to it. The module
+    imported here takes the group of that moment as a default argument; torch's optimizers load it
+    later, so it is loaded while there is no group yet.
+    """
+    importlib.import_module("torch.distributed.nn.functional")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    atexit.register(dist.destroy_process_group)
+
+
 def join(device="auto"):
     """The team that torchrun's variables name, or a team of one. The first call connects."""
     world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
@@ -43,8 +57,7 @@ def join(device="auto"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(dist.destroy_process_group)
+        connect(device)
     if rank:  # each process drops other units; the first one's stream stays what it was
         torch.manual_seed(torch.initial_seed() + rank)
     return Team(device, rank, world)

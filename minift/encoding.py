@@ -28,7 +28,7 @@ class Encoded:
     label: int | None = None
 
 
-def join(*segments):
+def joined(*segments):
     """Segments (ids, learnt or not) as one Encoded."""
     ids = tuple(chain.from_iterable(ids for ids, _ in segments))
     return Encoded(ids, tuple(chain.from_iterable([learnt] * len(ids) for ids, learnt in segments)))
@@ -60,15 +60,15 @@ def encode_whole(record, tokenizer, labels=None):
     """The layout of a record, however long."""
     bos, eos, sep = [tokenizer.bos], [tokenizer.eos], [tokenizer.sep]
     if isinstance(record, Chat):
-        return join(*turn_segments(record.turns, tokenizer))
+        return joined(*turn_segments(record.turns, tokenizer))
     if isinstance(record, Pair):
         prompt, response = tokenizer.encode(record.prompt), tokenizer.encode(record.response)
-        return join((bos + prompt + sep, False), (response + eos if response else [], True))
+        return joined((bos + prompt + sep, False), (response + eos if response else [], True))
     if isinstance(record, Labelled):
         ids = bos + tokenizer.encode(record.text) + eos
         return Encoded(tuple(ids), (False,) * len(ids), class_of(record, labels))
     if isinstance(record, Text):
-        return join((bos, False), (tokenizer.encode(record.text) + eos, True))
+        return joined((bos, False), (tokenizer.encode(record.text) + eos, True))
     raise ValueError(f"{record.source}: a {type(record).__name__} has no single encoding")
 
 
@@ -131,7 +131,7 @@ def prompt_ids(record, tokenizer, longest=None):
     elif isinstance(record, Chat | Ranked):
         turns = record.turns
         turns = turns[:-1] if turns and turns[-1].role == "assistant" else turns
-        ids = [*join(*turn_segments(turns, tokenizer)).ids, tokenizer.assistant]
+        ids = [*joined(*turn_segments(turns, tokenizer)).ids, tokenizer.assistant]
     else:
         ids = [tokenizer.bos, *tokenizer.encode(record.text)]
     return ids if longest is None or len(ids) <= longest else ids[:1] + ids[1 - longest :]

@@ -76,7 +76,7 @@ def write_texts(model, words, examples, options):
     """Generate a text for each prompt and compare it with the references."""
     if examples.kind != "pair":
         raise ValueError(f"{options.data}: {options.metric} needs pairs, not {examples.kind}")
-    ids = [batching.prompt_ids(r, words) for r in examples]
+    ids = opening.prompts(examples, words, model.config.context, options.tokens)
     order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
     texts, progress = [""] * len(ids), Progress(len(ids), "text")
     for start in range(0, len(order), SIZE):

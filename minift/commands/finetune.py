@@ -50,6 +50,11 @@ def run(options):
     data = opening.encode_and_tell(training, words, context, labels)
     watched = opening.encode_and_tell(held_out, words, context, labels)
     packed = context if options.packed else None
+
+    def dev(model, step=0):
+        return {"dev": opening.mean_loss(model, watched, words.pad)}
+
+    before = dev(model.eval())["dev"]
     history = train.fit(
         model,
         batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed),
@@ -61,12 +66,15 @@ def run(options):
         device=options.device,
         out=out,
         save_every=100,
-        evaluate=lambda model, step: {"dev": opening.mean_loss(model, watched, words.pad)},
+        evaluate=dev,
         evaluate_every=max(options.steps // 10, 1),
         resume=options.resume,
     )
     file = delta.save(model.cpu(), out, told)
     plotting.loss_curve(history, out / "loss.png")
+    print(
+        f"held-out loss {before:.4f} before, {history[-1]['dev']:.4f} after {options.steps} steps"
+    )
     print(f"{file}: {file.stat().st_size / 1024:,.0f} KB; loss curve in {out / 'loss.png'}")
 
 

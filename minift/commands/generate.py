@@ -3,7 +3,6 @@
 import torch
 
 from minift import distributed, records
-from minift.batching import prompt_ids
 from minift.commands import opening
 from minift.models import generate as decoding
 
@@ -39,7 +38,8 @@ def run(options):
     model.to(distributed.choose_device(options.device))
     if labels:
         raise ValueError("this delta is a classifier, which writes no text; see evaluate")
-    ids = [prompt_ids(as_record(prompt, kind), words) for prompt in options.prompt]
+    asked = [as_record(prompt, kind) for prompt in options.prompt]
+    ids = opening.prompts(asked, words, model.config.context, options.tokens)
     device = model.embedding.weight.device
     tokens = decoding.generate(
         model,

@@ -96,6 +96,21 @@ def encode_and_tell(examples, tokenizer, context, labels=None):
     return encoded
 
 
+def prompts(examples, tokenizer, context, tokens):
+    """The ids of each prompt, cut at its beginning where `tokens` new ones need the room."""
+    room = context - tokens
+    if room < 2:
+        raise ValueError(
+            f"--tokens {tokens}: expected at most {context - 2}, context less a prompt"
+        )
+    ids = [batching.prompt_ids(record, tokenizer) for record in examples]
+    if cut := [n for n, row in enumerate(ids) if len(row) > room]:
+        print(f"  context {context}: {len(cut)} prompts cut at their beginning")
+    for n in cut:
+        ids[n] = batching.prompt_ids(examples[n], tokenizer, longest=room)
+    return ids
+
+
 def mean_loss(model, examples, pad_id, size=32):
     """Loss per target over all examples, in batches of about equal length."""
     by_length = sorted(examples, key=lambda example: len(example.ids))

@@ -1,8 +1,12 @@
 """Rows that hold one question and one answer, a labelled text or a text."""
 
+import re
+
 from minift.formats.fields import Unusable
 from minift.formats.kinds import Labelled, Pair, Text
 from minift.formats.rows import END_OF_TEXT
+
+WHOLE = re.compile(r"[+-]?\d+")
 
 
 def pair(prompt, response, source, references=None):
@@ -64,8 +68,8 @@ def prompt_alone(row):
     yield Pair(row.text("prompt"), "", (), row.at)
 
 
-def scitldr(row):
-    """`source` and `target`: texts, or lists of sentences and of references."""
+def source_target(row):
+    """`source` and `target` (SciTLDR): texts, or lists of sentences and of references."""
     references = [text for text in row.texts("target") if text.strip()]
     prompt = " ".join(row.texts("source"))
     yield pair(prompt, references[0] if references else "", row.at, references)
@@ -94,9 +98,15 @@ def labelled(row):
     """`text` (or `sentence`) and `label`: a whole number, true or false, or a word."""
     text = row.text("text" if "text" in row.values else "sentence")
     label = row.value("label", (int, str), "a whole number or a word")
-    if not text.strip() or not str(label).strip():
+    yield label_text(text, str(int(label) if isinstance(label, bool) else label), row.at)
+
+
+def label_text(text, label, source):
+    """A Labelled; a label written as a whole number is that number, any other a word."""
+    label = label.strip()
+    if not text.strip() or not label:
         raise Unusable("the text or the label is empty")
-    yield Labelled(text, int(label) if isinstance(label, bool) else label, row.at)
+    return Labelled(text, int(label) if WHOLE.fullmatch(label) else label, source)
 
 
 def text(row):

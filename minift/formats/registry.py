@@ -100,7 +100,7 @@ FORMATS = [
         either(has("prompt", "completion"), has("prompt", "response")),
         pairs.prompt_completion,
     ),
-    Format("scitldr", Pair, "source, target", has("source", "target"), pairs.scitldr),
+    Format("source-target", Pair, "source, target", has("source", "target"), pairs.source_target),
     Format("e2e", Pair, "mr, ref", has("mr"), pairs.e2e, pairs.by_prompt),
     Format(
         "text-label",

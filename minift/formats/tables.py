@@ -5,13 +5,9 @@ pairs. Of more columns than two the first two are taken, unless `columns` names 
 header's names, or by numbers from 0), which also swaps them: ("1", "0").
 """
 
-import re
+from minift.formats.fields import listed
+from minift.formats.pairs import WHOLE, label_text, pair
 
-from minift.formats.fields import Unusable, listed
-from minift.formats.kinds import Labelled
-from minift.formats.pairs import pair
-
-WHOLE = re.compile(r"[+-]?\d+")
 MOST_LABELS = 20
 # Names that make a first row a header where nothing else tells it from a row of texts.
 HEADINGS = {"source", "target", "src", "tgt", "input", "output", "question", "answer", "query"}
@@ -66,8 +62,8 @@ def is_header(chosen):
 
 
 def are_labels(chosen):
-    """The rule for labels, on rows (line, text, label)."""
-    labels = {label.strip() for _, _, label in chosen}
+    """The rule for labels, on rows (line, text, label); an empty cell says nothing."""
+    labels = {label.strip() for _, _, label in chosen} - {""}
     return 0 < len(labels) <= MOST_LABELS and all(WHOLE.fullmatch(label) for label in labels)
 
 
@@ -85,11 +81,5 @@ def fields_as_cells(rows, columns):
 
 
 def convert(source, first, second, labels):
-    """The record of one row; the label is a whole number or, if that is asked for, a word."""
-    if not labels:
-        yield pair(first, second, source)
-        return
-    label = second.strip()
-    if not first.strip() or not label:
-        raise Unusable("the text or the label is empty")
-    yield Labelled(first, int(label) if WHOLE.fullmatch(label) else label, source)
+    """The record of one row; labels: the second column is the text's label."""
+    yield (label_text if labels else pair)(first, second, source)

@@ -1,0 +1,133 @@
+"""The command line from end to end on a tiny base: pretrain, finetune, evaluate, generate."""
+
+import json
+
+import pytest
+
+from minift import records, safetensors
+from minift.__main__ import main
+from minift.models import pretrained
+from minift.peft import delta
+from minift.tokenizer import Tokenizer
+
+TEXTS = [f"Anna has {n} red apples and {n + 1} green ones. 安娜有{n}个苹果。" for n in range(60)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder with a corpus, a tokenizer and a base, all made by `pretrain`."""
+    folder = tmp_path_factory.mktemp("base")
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    (folder / "corpus.jsonl").write_text(rows)
+    words = ["pretrain", "--data", str(folder / "corpus.jsonl"), "--train-tokenizer", "330"]
+    words += ["--tokenizer", str(folder / "words.json"), "--out", str(folder / "b.safetensors")]
+    words += "--width 16 --layers 2 --heads 2 --context 48 --steps 4 --batch 2".split()
+    assert main([*words, "--device", "cpu"]) == 0
+    return folder
+
+
+def finetune(base, data, out, *more):
+    """Run `finetune` on the tiny base."""
+    words = ["finetune", "--base", str(base / "b.safetensors"), "--data", str(data)]
+    words += ["--tokenizer", str(base / "words.json"), "--out", str(out), "--device", "cpu"]
+    return main([*words, "--steps", "6", "--batch", "4", *more])
+
+
+def test_pretrain_writes_a_base_and_a_manifest(base):
+    """The file loads, its vocabulary is the tokenizer's, and the manifest tells what was run."""
+    model = pretrained.load(base / "b.safetensors")
+    told = json.loads((base / "b.json").read_text())
+    assert model.config.vocab_size == Tokenizer.load(base / "words.json").vocab_size
+    assert told["steps"] == 4 and told["tokens_seen"] == 4 * 2 * 48
+    assert told["parameters"] == sum(p.numel() for p in model.parameters())
+    assert safetensors.read(base / "b.safetensors")[0]["norm.weight"].dtype.itemsize == 2
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_pairs_from_a_table_with_several_references(base, tmp_path, capsys, method):
+    """Meanings are split, not rows; the delta remembers its base; the four metrics run."""
+    table = tmp_path / "e2e.csv"
+    meanings = [(n, way) for n in range(12) for way in ("is", "is called", "goes by")]
+    lines = [f'"name[A{n}], area[city]","In the city the place {way} A{n}."' for n, way in meanings]
+    table.write_text("\n".join(["mr,ref", *lines]))
+    assert finetune(base, table, tmp_path / "run", "--method", method) == 0
+    printed = capsys.readouterr().out
+    assert "12 pair records" in printed and "11 to train on, 1 held out" in printed
+    assert "held-out loss" in printed and (tmp_path / "run" / "loss.png").stat().st_size > 5000
+    held_out = records.read(tmp_path / "run" / "heldout.jsonl")
+    assert len(held_out[0].references) == 3
+    rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["step"] == 6 and "dev" in json.loads(rows[-1])
+    run = ["--delta", str(tmp_path / "run"), "--device", "cpu"]
+    for metric, word in (("perplexity", "loss"), ("bleu", "bleu"), ("rouge", "rougeL")):
+        words = ["evaluate", *run, "--data", str(table), "--limit", "2", "--tokens", "5"]
+        assert main([*words, "--metric", metric]) == 0
+        assert word in capsys.readouterr().out
+    assert main(["generate", *run, "--prompt", "name[A1]", "--tokens", "5"]) == 0
+    assert capsys.readouterr().out.startswith("name[A1]\n  → ")
+
+
+def test_labels_as_words(base, tmp_path, capsys):
+    """A table of labelled texts trains a classifier, whose labels the delta keeps."""
+    table = tmp_path / "labels.tsv"
+    rows = [f"it was {word} on day {n}\t{label}" for n in range(10)
+            for word, label in (("good", "yes"), ("bad", "no"))]  # fmt: skip
+    table.write_text("\n".join(rows))
+    assert finetune(base, table, tmp_path / "run", "--kind", "labelled") == 0
+    saved = delta.read(tmp_path / "run")
+    assert json.loads(saved.metadata["labels"]) == ["no", "yes"] and "head.weight" in saved.tensors
+    capsys.readouterr()
+    words = ["evaluate", "--delta", str(tmp_path / "run"), "--data", str(table), "--kind"]
+    assert main([*words, "labelled", "--metric", "accuracy", "--device", "cpu"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert main(["generate", "--delta", str(tmp_path / "run"), "--prompt", "x"]) == 2
+    assert "classifier, which writes no text" in capsys.readouterr().err
+
+
+def test_dialogues_and_packed_rows(base, tmp_path, capsys):
+    """A chat file trains packed, and its prompt is laid out as a user's turn."""
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text("".join(json.dumps({"messages": turns, "n": n}) + "\n" for n in range(8)))
+    assert finetune(base, chat, tmp_path / "run", "--packed", "--dev", str(chat)) == 0
+    long = ["--prompt", "hi " * 60, "--tokens", "9"]
+    assert main(["generate", "--delta", str(tmp_path / "run"), *long]) == 0
+    assert "1 prompts cut at their beginning" in capsys.readouterr().out
+    assert (
+        main(["generate", "--delta", str(tmp_path / "run"), "--prompt", "hi", "--tokens", "9"]) == 0
+    )
+    assert "hi\n  → " in capsys.readouterr().out
+
+
+def test_resume_goes_on_and_a_second_run_is_refused(base, tmp_path, capsys):
+    """The same folder twice is refused; with --resume a finished run changes nothing."""
+    data = base / "corpus.jsonl"
+    assert finetune(base, data, tmp_path / "run") == 0
+    before = (tmp_path / "run" / "delta.safetensors").read_bytes()
+    assert finetune(base, data, tmp_path / "run") == 2
+    assert "resume it, or choose another folder" in capsys.readouterr().err
+    assert finetune(base, data, tmp_path / "run", "--resume") == 0
+    assert (tmp_path / "run" / "delta.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["finetune", "--data", "nowhere.csv", "--out", "x"], "nowhere.csv: no such file"),
+        (["evaluate", "--data", "nowhere.csv", "--base", "nobase"], "nobase: no such base"),
+        (["generate", "--prompt", "x", "--delta", "nodelta"], "delta.safetensors: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, capsys):
+    """Exit code 2 and one line on standard error: the command, the thing, what was expected."""
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1 and told.startswith(f"minift {words[0]}: ")
+
+
+def test_help_of_each_command(capsys):
+    """Every command has a help with an example."""
+    for name in ("pretrain", "finetune", "generate", "evaluate"):
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0 and "example:" in capsys.readouterr().out
