@@ -12,9 +12,10 @@ neighbours that are most frequent become one. Thrice so on "low low lower" (· i
     + low       low      · low      · low e r     ·low 2, er 1, lowe 1
     + ·low      low      ·low       ·low e r      er 1, ·lowe 1: seen once is no habit, so stop
 
-A tie goes to the smaller bytes, so the same texts give the same tokens. A candidate is the bytes it
-makes, (a, bc) and (ab, c) alike, because encoding asks no more: join the neighbours whose joined
-bytes were learnt first, until none are left. Training thus splits its pieces as `encode` will.
+A tie goes to the smaller bytes, so the same texts give the same tokens. A candidate is named by the
+bytes that it makes: the same bytes, when they are two tokens, are the same two everywhere, since
+the same joins made these. Encoding repeats the joins: of the neighbours whose joined bytes are a
+token, those learnt first, the leftmost first, until none are left.
 
 Ids: 0–15 special tokens (`SPECIALS`), 16–271 the bytes, from 272 on what was learnt, in order. Only
 its id makes a special token: `encode` spells "<eos>" out in ordinary tokens, whoever typed it.
@@ -56,15 +57,13 @@ PATTERN = (
 )
 
 
-def join_lowest(word, ranks):
-    """Join, in place, the neighbours of lowest rank, the leftmost first, until none have a rank."""
-    while True:
-        joined = [left + right for left, right in pairwise(word)]
-        best = min((token for token in joined if token in ranks), key=ranks.get, default=None)
-        if best is None:
-            return
-        at = joined.index(best)
-        word[at : at + 2] = [best]
+def join_neighbours(word, token):
+    """Put `token` in the place of neighbours that make it up, from left to right."""
+    i = 0
+    while i < len(word) - 1:
+        if word[i] + word[i + 1] == token:
+            word[i : i + 2] = [token]
+        i += 1
 
 
 def learn_tokens(pieces, vocab_size):
@@ -96,7 +95,7 @@ def learn_tokens(pieces, vocab_size):
         changed.clear()
         for index in holders.pop(token):
             count_word(index, -frequency[index])
-            join_lowest(words[index], ranks)
+            join_neighbours(words[index], token)
             count_word(index, frequency[index])
         for candidate in changed:
             heapq.heappush(heap, (-counts[candidate], candidate))

@@ -234,11 +234,11 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 def test_a_limit_on_file_sizes_is_met_the_same_way(tmp_path):
     """The system itself cuts the write short: torch's puzzling error becomes the system's word."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    model = toy()
+    model = torch.nn.Linear(200, 300)  # larger than what a file object holds back
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     arguments = (model, optimizer, {}, [checkpoint.random_state()])
     checkpoint.save(tmp_path, 1, *arguments)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(ValueError, match="could not be saved: File too large; last good"):
             checkpoint.save(tmp_path, 2, *arguments)

@@ -234,6 +234,14 @@ def test_off_keeps_what_trains():
     assert {n: id(p) for n, p in inject.trainable_parameters(model).items()} == before
 
 
+def test_off_keeps_the_mode_set_inside():
+    """`model.eval()` inside the block holds for the method that comes back, too."""
+    model = with_lora().train()
+    with delta.off(model):
+        model.eval()
+    assert not any(module.training for module in model.modules())
+
+
 def test_all_trains_again_after_remove_and_merge():
     """A plain model is handed back: every parameter trains, and a method can be added again."""
     for act in (delta.remove, delta.merge):

@@ -57,7 +57,7 @@ def test_beams_do_not_mix_rows():
 
 
 def test_sampling_follows_the_softmax():
-    """The shares of 4,000 draws are the model's probabilities at that temperature (5 deviations)."""
+    """The shares of 4,000 draws are the model's probabilities, within 5 deviations."""
     gpt, n = model(vocab_size=5), 4000
     want = (gpt(torch.tensor([[2, 4]]))[0, -1] / 0.7).softmax(-1)
     drawn = generate(
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_text():
 
 
 def test_top_k_and_top_p_keep_what_they_say():
-    """Hand-made probabilities .5 .25 .15 .1: top 2, and the smallest set with at least 0.6 and 0.75."""
+    """Probabilities .5 .25 .15 .1 made by hand: the best two, and the smallest sets of a mass."""
     logits = torch.tensor([[0.15, 0.5, 0.1, 0.25]]).log()
     kept = lambda **how: restrict(logits, **how).isfinite()[0].tolist()  # noqa: E731
     assert kept(top_k=2) == [False, True, False, True]

@@ -134,7 +134,7 @@ def test_cached_decoding_equals_the_whole_pass():
 
 
 def test_loss_counts_only_labelled_positions():
-    """The summed loss equals a log-softmax with loops, and the ids at unlabelled places never matter."""
+    """The summed loss equals a log-softmax with loops over the labelled positions."""
     gpt, ids = model(), tokens(2, 7)
     labels = ids.roll(-1, 1).masked_fill(torch.rand(2, 7) < 0.4, -100)
     batch = SimpleNamespace(ids=ids, labels=labels, mask=None, positions=None, documents=None)
@@ -248,7 +248,7 @@ def test_an_adapter_stands_before_the_residual_add():
 
 
 def test_a_module_reads_the_context_of_its_batch():
-    """Rows, pool, mask and start are set during the pass, recomputation included, and gone after it."""
+    """Rows and pool are set during the pass, a recomputed one too, and gone after it."""
     gpt, ids, seen = model(), tokens(2, 5), []
 
     class Reader(nn.Module):

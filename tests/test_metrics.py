@@ -7,7 +7,7 @@ import pytest
 
 from minift import metrics
 
-WORDS = "the cat sat on a mat The 天 气 天气很好 mat, 12 ".split(" ")
+WORDS = "the cat sat on a mat The 天 气 天气很好 气mat mat, 12 ".split(" ")
 
 
 def random_sentence(draw, longest=9):

@@ -23,7 +23,7 @@ def test_our_file_gives_the_same_model(tmp_path):
 
 
 def gpt2_folder(folder, gpt, **changes):
-    """Write our model as a GPT-2 folder by hand: Conv1D weights (in, out), q, k and v side by side."""
+    """Our model as a GPT-2 folder, by hand: Conv1D weights (in, out), q, k, v side by side."""
     theirs = {"wte.weight": gpt.embedding.weight, "wpe.weight": gpt.position_embedding.weight}
     theirs |= {"ln_f.weight": gpt.norm.weight, "ln_f.bias": gpt.norm.bias}
     for n, block in enumerate(gpt.blocks):

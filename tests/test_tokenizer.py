@@ -194,6 +194,7 @@ def test_round_trip_of_random_text(tokenizer):
 def test_a_long_run_is_no_trouble(tokenizer):
     """A hundred thousand equal characters are learnt and encoded at once: pieces are short."""
     for text in ["a" * 100_000, "天" * 100_000, " " * 100_000, "!" * 100_000]:
+        assert max(map(len, re.findall(PATTERN, text))) <= 32
         learnt = Tokenizer.train([text], 300)
         assert learnt.decode(learnt.encode(text)) == text
         assert tokenizer.decode(tokenizer.encode(text)) == text

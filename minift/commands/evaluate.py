@@ -1,7 +1,6 @@
 """Measure a base, or a base with a delta on it, on a file of examples."""
 
 import json
-import math
 from pathlib import Path
 
 import torch
@@ -36,7 +35,7 @@ def run(options):
     model.to(distributed.choose_device(options.device)).eval()
     examples = opening.read(options.data, options)
     if options.metric == "perplexity":
-        result = perplexity(model, words, examples)
+        result = surprise(model, words, examples)
     elif labels:
         result = classify(model, words, examples, labels, options.metric)
     else:
@@ -44,15 +43,14 @@ def run(options):
     print("  ".join(f"{name} {value:.4g}" for name, value in result.items()))
 
 
-def perplexity(model, words, examples):
+def surprise(model, words, examples):
     """Loss per target token and its exponential."""
     if not hasattr(model, "config"):
         raise ValueError("a classifier has no perplexity; expected --metric accuracy")
     examples = opening.one_a_reference(examples) if examples.kind == "pair" else examples
-    loss = opening.mean_loss(
-        model, opening.encode_and_tell(examples, words, model.config.context), words.pad
-    )
-    return {"loss": loss, "perplexity": math.exp(loss)}
+    encoded = opening.encode_and_tell(examples, words, model.config.context)
+    total, targets = opening.total_loss(model, encoded, words.pad)
+    return {"loss": total / targets, "perplexity": metrics.perplexity(total, targets)}
 
 
 def classify(model, words, examples, labels, metric):

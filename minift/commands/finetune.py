@@ -50,32 +50,39 @@ def run(options):
     data = opening.encode_and_tell(training, words, context, labels)
     watched = opening.encode_and_tell(held_out, words, context, labels)
     packed = context if options.packed else None
+    batches = batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed)
 
     def dev(model, step=0):
-        return {"dev": opening.mean_loss(model, watched, words.pad)}
+        total, targets = opening.total_loss(model, watched, words.pad)
+        return {"dev": total / targets}
 
     before = dev(model.eval())["dev"]
-    history = train.fit(
-        model,
-        batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed),
-        type(model).loss,
-        steps=options.steps,
-        lr=options.lr or LEARNING_RATE[options.method],
-        accumulate=options.accumulate,
-        bf16=options.bf16,
-        device=options.device,
-        out=out,
-        save_every=100,
-        evaluate=dev,
-        evaluate_every=max(options.steps // 10, 1),
-        resume=options.resume,
-    )
+    history = train_as_told(model, batches, dev, options)
     file = delta.save(model.cpu(), out, told)
     plotting.loss_curve(history, out / "loss.png")
     print(
         f"held-out loss {before:.4f} before, {history[-1]['dev']:.4f} after {options.steps} steps"
     )
     print(f"{file}: {file.stat().st_size / 1024:,.0f} KB; loss curve in {out / 'loss.png'}")
+
+
+def train_as_told(model, batches, dev, options):
+    """The training loop with the options of the command line."""
+    return train.fit(
+        model,
+        batches,
+        type(model).loss,
+        steps=options.steps,
+        lr=options.lr or LEARNING_RATE[options.method],
+        accumulate=options.accumulate,
+        bf16=options.bf16,
+        device=options.device,
+        out=options.out,
+        save_every=100,
+        evaluate=dev,
+        evaluate_every=max(options.steps // 10, 1),
+        resume=options.resume,
+    )
 
 
 def examples(options, out):

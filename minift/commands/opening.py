@@ -111,8 +111,8 @@ def prompts(examples, tokenizer, context, tokens):
     return ids
 
 
-def mean_loss(model, examples, pad_id, size=32):
-    """Loss per target over all examples, in batches of about equal length."""
+def total_loss(model, examples, pad_id, size=32):
+    """The summed loss and the number of targets of all examples, batched by length."""
     by_length = sorted(examples, key=lambda example: len(example.ids))
     total, targets = 0.0, 0
     device = next(model.parameters()).device
@@ -121,4 +121,4 @@ def mean_loss(model, examples, pad_id, size=32):
             batch = batching.pad(by_length[start : start + size], pad_id).to(device)
             total += model.loss(batch).item()
             targets += batch.targets
-    return total / targets
+    return total, targets

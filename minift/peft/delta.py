@@ -162,12 +162,12 @@ def off(model):
     """The plain base inside the block; the delta is back, bit for bit, after it."""
     spots, trained = inject.attachments(model), write_originals(model)
     for spot in spots:
-        setattr(spot.parent, spot.child, spot.plain)
+        spot.take_out()
     try:
         yield model
     finally:
         for spot in spots:
-            setattr(spot.parent, spot.child, spot.module)
+            spot.put_back()
         with torch.no_grad():
             for name, tensor in trained.items():
                 model.get_parameter(name).copy_(tensor)
@@ -177,7 +177,7 @@ def remove(model):
     """Take the method out for good; all parameters of the base train again. Returns the model."""
     write_originals(model)
     for spot in inject.attachments(model):
-        setattr(spot.parent, spot.child, spot.plain)
+        spot.take_out()
     return release(model)
 
 

@@ -124,6 +124,15 @@ class Attachment:
     module: nn.Module
     plain: nn.Module | None
 
+    def take_out(self):
+        """The plain model has its own module there again."""
+        setattr(self.parent, self.child, self.plain)
+
+    def put_back(self):
+        """Move in again, in the mode that the model has by now."""
+        self.module.train(self.parent.training)
+        setattr(self.parent, self.child, self.module)
+
 
 def attachments(model):
     """Every module that a method put through one of the three doors, in the model's order."""

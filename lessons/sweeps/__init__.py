@@ -1,0 +1,1 @@
+"""Long runs that a lesson reads back: python -m lessons sweep NN rebuilds them."""
