@@ -8,12 +8,9 @@ all slots   the share of tables of which every value is in the text: BLEU hides 
 import re
 from dataclasses import dataclass
 
-import torch
-
 from lessons import settings
-from minift import ROOT, batching, metrics, records, train
-from minift.journal import mode
-from minift.models.generate import generate
+from minift import ROOT, batching, measure, metrics, records, train
+from minift.models.generate import generate_many
 from minift.tokenizer import Tokenizer
 
 BATCH = 16
@@ -66,27 +63,15 @@ def tune(model, task, steps, lr, seed=0, every=None):
 
 def dev_loss(model, task):
     """Mean negative log-likelihood of a target token of the dev examples, in nats."""
-    total = targets = 0
-    with mode(model, training=False), torch.no_grad():
-        for start in range(0, len(task.dev), 2 * BATCH):
-            batch = batching.pad(task.dev[start : start + 2 * BATCH], task.tokenizer.pad)
-            total, targets = total + model.loss(batch).item(), targets + batch.targets
-    return total / targets
+    return measure.mean_loss(model, task.dev, task.tokenizer.pad)
 
 
 def respond(model, task, pairs=None):
     """The model's greedy answers to the prompts of the test pairs."""
     prompts = [batching.prompt_ids(pair, task.tokenizer) for pair in pairs or task.test]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little padding
-    answers, tokenizer = [""] * len(prompts), task.tokenizer
-    for start in range(0, len(order), 2 * BATCH):
-        rows = order[start : start + 2 * BATCH]
-        new = generate(
-            model, [prompts[i] for i in rows], NEW_TOKENS, eos=tokenizer.eos, pad=tokenizer.pad
-        )
-        for i, ids in zip(rows, new, strict=True):
-            answers[i] = tokenizer.decode(ids).strip()
-    return answers
+    tokenizer = task.tokenizer
+    ids = generate_many(model, prompts, NEW_TOKENS, eos=tokenizer.eos, pad=tokenizer.pad)
+    return [tokenizer.decode(row).strip() for row in ids]
 
 
 def slot_values(pair):

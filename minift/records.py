@@ -5,6 +5,7 @@ The five kinds of record are in `formats/kinds.py`, the formats in `formats/regi
 
 import json
 import random
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from minift.formats.reading import READINGS, find_records
 from minift.formats.rows import open_text
 
 __all__ = ["Chat", "Labelled", "Pair", "Ranked", "Records", "Text", "Turn"]
-__all__ += ["read", "split", "write"]
+__all__ += ["one_per_reference", "read", "split", "write"]
 
 
 class Records(list):
@@ -93,6 +94,15 @@ def as_message(turn):
     """A turn as OpenAI's messages have it; only an answer not to be learnt needs its weight."""
     row = {"role": turn.role, "content": turn.text}
     return row if turn.learn else row | {"loss_weight": 0}
+
+
+def one_per_reference(pairs):
+    """A Pair with several references becomes several, to train on: each has one response."""
+    return pairs.of(
+        replace(pair, response=reference, references=(reference,))
+        for pair in pairs
+        for reference in pair.references
+    )
 
 
 def split(records, fractions, seed=0):

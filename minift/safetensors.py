@@ -98,6 +98,10 @@ def read_header(path, file, size):
         ) from None
     if not isinstance(header, dict):
         raise ValueError(f"{path}: not a safetensors file: the header is no JSON object")
+    metadata = header.get("__metadata__", {})
+    words = [*metadata, *metadata.values()] if isinstance(metadata, dict) else [metadata]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{path}: __metadata__ is {metadata}; expected an object of strings")
     return header, 8 + length
 
 
@@ -107,7 +111,7 @@ def check_entry(path, name, entry, available):
         dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
         begin, end = entry["data_offsets"]
         size = math.prod(shape) * dtype.itemsize
-        sound = all(isinstance(n, int) and n >= 0 for n in [*shape, begin, end])
+        sound = all(type(n) is int and n >= 0 for n in [*shape, begin, end])
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"{path}: tensor {name}: expected a known dtype, a shape and two offsets"

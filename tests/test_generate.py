@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from minift.models.generate import generate, restrict
+from minift.models.generate import generate, generate_many, restrict
+from minift.models.step import SMALL, threads_for
 from tests.test_gpt import CONFIG, model
 
 PROMPTS = [[5, 6, 7], [1, 2, 3, 4, 5, 6, 7, 8], [9], [11, 3]]
@@ -26,6 +27,13 @@ def test_greedy_is_the_argmax_of_the_whole_pass():
     """A batch of unequal prompts gives, row by row, what the slow loop gives."""
     gpt = model()
     assert generate(gpt, PROMPTS, 12) == [slow_greedy(gpt, p, 12) for p in PROMPTS]
+
+
+def test_many_prompts_come_back_in_their_order():
+    """Batches of like length change no answer and no order; each batch is told."""
+    gpt, done = model(), []
+    many = generate_many(gpt, PROMPTS * 3, 6, size=5, after_batch=done.append)
+    assert many == [generate(gpt, [p], 6)[0] for p in PROMPTS] * 3 and done == [5, 10, 12]
 
 
 def test_a_row_ends_at_its_end_token():
@@ -108,3 +116,15 @@ def test_bad_arguments_are_one_clear_line(arguments, message):
     assert CONFIG.context == 40
     with pytest.raises(ValueError, match=message):
         generate(model(), *arguments)
+
+
+def test_the_number_of_threads_is_put_back():
+    """A small step runs on one thread; afterwards, and after an error, as many as before."""
+    before = torch.get_num_threads()
+    with threads_for(SMALL - 1, torch.device("cpu")):
+        assert torch.get_num_threads() == 1
+    with pytest.raises(RuntimeError), threads_for(0, torch.device("cpu")):
+        raise RuntimeError
+    with threads_for(SMALL, torch.device("cpu")):
+        assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == before

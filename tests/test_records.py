@@ -516,3 +516,11 @@ def test_branches_of_a_tree_stay_together(have):
     assert {record.meaning for record in tree} == {"q"}
     parts = records.split([Text("a  b"), Text("a b\n"), Text("c")], (0.5, 0.5))
     assert sorted(len(part) for part in parts) == [1, 2]
+
+
+def test_one_per_reference():
+    """Three references make three pairs with one response each; kind and source stay."""
+    pair = records.Pair("p", "a", ("a", "b", "c"), "f:1")
+    many = records.one_per_reference(records.Records([pair, pair], kind="pair"))
+    assert [r.response for r in many] == ["a", "b", "c"] * 2 and many.kind == "pair"
+    assert {r.references for r in many} == {("a",), ("b",), ("c",)} and many[0].source == "f:1"

@@ -79,6 +79,16 @@ def heads(module):
     module.TextClassifier(small_gpt(), OUT).loss(batch(labels=torch.tensor([OUT - 1, 0])))
 
 
+def beam(module):
+    ids = torch.randint(V, (B, T))
+    module.beam_search(small_gpt(), ids, None, S, 3, 0, None)
+
+
+def step(module):
+    model = small_gpt()
+    module.next_logits(model, torch.randint(V, (B, T)), None, model.new_cache(T), None)
+
+
 def generate(module):
     prompts = [[1, 2, 3], [4, 5, 6, 7, 8]]
     for settings in ({}, {"temperature": 1.0, "top_k": 4, "top_p": 0.9}, {"beams": 3}):
@@ -107,10 +117,12 @@ EXERCISES = {
     "minift/batching.py": batching,
     "minift/models/attention.py": attention,
     "minift/models/block.py": block,
+    "minift/models/beam.py": beam,
     "minift/models/generate.py": generate,
     "minift/models/gpt.py": gpt,
     "minift/models/heads.py": heads,
     "minift/models/pretrained.py": pretrained,
+    "minift/models/step.py": step,
     "minift/peft/lora.py": lora,
 }
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from minift import batching, distributed, metrics
+from minift import batching, distributed, measure, metrics, records
 from minift.commands import opening
-from minift.models.generate import generate
+from minift.models.generate import generate_many
 from minift.progress import Progress
 
 HELP = "measure on a file of examples"
@@ -47,9 +47,9 @@ def surprise(model, words, examples):
     """Loss per target token and its exponential."""
     if not hasattr(model, "config"):
         raise ValueError("a classifier has no perplexity; expected --metric accuracy")
-    examples = opening.one_a_reference(examples) if examples.kind == "pair" else examples
+    examples = records.one_per_reference(examples) if examples.kind == "pair" else examples
     encoded = opening.encode_and_tell(examples, words, model.config.context)
-    total, targets = opening.total_loss(model, encoded, words.pad)
+    total, targets = measure.total_loss(model, encoded, words.pad)
     return {"loss": total / targets, "perplexity": metrics.perplexity(total, targets)}
 
 
@@ -75,17 +75,10 @@ def write_texts(model, words, examples, options):
     if examples.kind != "pair":
         raise ValueError(f"{options.data}: {options.metric} needs pairs, not {examples.kind}")
     ids = opening.prompts(examples, words, model.config.context, options.tokens)
-    order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
-    texts, progress = [""] * len(ids), Progress(len(ids), "text")
-    for start in range(0, len(order), SIZE):
-        rows = order[start : start + SIZE]
-        tokens = generate(
-            model, [ids[n] for n in rows], options.tokens, eos=words.eos, pad=words.pad,
-            beams=options.beams,
-        )  # fmt: skip
-        for n, row in zip(rows, tokens, strict=True):
-            texts[n] = words.decode(row)
-        progress.update(start + len(rows))
+    progress = Progress(len(ids), "text")
+    how = {"eos": words.eos, "pad": words.pad, "beams": options.beams}
+    rows = generate_many(model, ids, options.tokens, SIZE, progress.update, **how)
+    texts = [words.decode(row) for row in rows]
     progress.close()
     if options.predictions:
         keep(examples, texts, options.predictions)
@@ -108,5 +101,4 @@ def score(texts, references, metric):
         return {"bleu": metrics.bleu(texts, references)}
     if metric == "rouge":
         return metrics.rouge(texts, references)
-    equal = [text.strip() in wanted for text, wanted in zip(texts, references, strict=True)]
-    return {"accuracy": sum(equal) / len(equal)}
+    return {"accuracy": metrics.exact_match(texts, references)}

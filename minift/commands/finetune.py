@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from minift import batching, plotting, records, train
+from minift import batching, measure, plotting, records, train
 from minift.commands import opening
 from minift.models.heads import TextClassifier
 from minift.peft import delta, full, lora
@@ -45,7 +45,7 @@ def run(options):
     print(parameter_table(model, options.method))
     context = model.config.context if hasattr(model, "config") else model.body.config.context
     if training.kind == "pair":
-        training = opening.one_a_reference(training)
+        training = records.one_per_reference(training)
     labels = json.loads(told["labels"]) or None
     data = opening.encode_and_tell(training, words, context, labels)
     watched = opening.encode_and_tell(held_out, words, context, labels)
@@ -53,10 +53,9 @@ def run(options):
     batches = batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed)
 
     def dev(model, step=0):
-        total, targets = opening.total_loss(model, watched, words.pad)
-        return {"dev": total / targets}
+        return {"dev": measure.mean_loss(model, watched, words.pad)}
 
-    before = dev(model.eval())["dev"]
+    before = dev(model)["dev"]
     history = train_as_told(model, batches, dev, options)
     file = delta.save(model.cpu(), out, told)
     plotting.loss_curve(history, out / "loss.png")

@@ -1,10 +1,7 @@
 """What the commands open: a base, its tokenizer, a data file, a delta that knows all three."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from minift import batching, records
 from minift.models import pretrained
@@ -77,15 +74,6 @@ def read(path, options):
     return found[: options.limit] if options.limit else found
 
 
-def one_a_reference(examples):
-    """A meaning with several references becomes several training examples."""
-    return examples.of(
-        replace(r, response=reference, references=(reference,))
-        for r in examples
-        for reference in r.references
-    )
-
-
 def encode_and_tell(examples, tokenizer, context, labels=None):
     """The examples as token ids; what was cut or dropped is said."""
     encoded, report = batching.encode_all(examples, tokenizer, context, labels)
@@ -109,16 +97,3 @@ def prompts(examples, tokenizer, context, tokens):
     for n in cut:
         ids[n] = batching.prompt_ids(examples[n], tokenizer, longest=room)
     return ids
-
-
-def total_loss(model, examples, pad_id, size=32):
-    """The summed loss and the number of targets of all examples, batched by length."""
-    by_length = sorted(examples, key=lambda example: len(example.ids))
-    total, targets = 0.0, 0
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        for start in range(0, len(by_length), size):
-            batch = batching.pad(by_length[start : start + size], pad_id).to(device)
-            total += model.loss(batch).item()
-            targets += batch.targets
-    return total, targets

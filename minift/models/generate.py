@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 import torch
 
+from minift.models.beam import beam_search
+from minift.models.step import next_logits
+
 
 def left_pad(prompts, pad=0):
     """Lists of unequal length → ids (b, t), padded on the left, and mask (b, t) or None."""
@@ -105,6 +108,23 @@ def generate(
     return [until(row, eos) for row in tokens.tolist()]
 
 
+def generate_many(model, prompts, max_new_tokens, size=32, after_batch=None, **how):
+    """`generate` for any number of prompts, `size` of like length at a time, in the order given.
+
+    after_batch(done) is called with the number of prompts that are done.
+    """
+    order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
+    answers = [[] for _ in prompts]
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        new = generate(model, [prompts[n] for n in rows], max_new_tokens, **how)
+        for n, tokens in zip(rows, new, strict=True):
+            answers[n] = tokens
+        if after_batch:
+            after_batch(start + len(rows))
+    return answers
+
+
 def until(row, eos):
     """A row's tokens before the first end token."""
     return row[: row.index(eos)] if eos in row else row
@@ -116,8 +136,7 @@ def decode(model, ids, mask, max_new_tokens, choose, eos, rows):
     ended = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
     chosen = []
     for _ in range(max_new_tokens):
-        hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
-        token = draw(model.logits(hidden[:, -1]), *choose)  # (b)
+        token = draw(next_logits(model, ids, mask, cache, rows), *choose)  # (b)
         chosen.append(token)
         ids, mask = token[:, None], None
         if eos is not None:
@@ -125,44 +144,3 @@ def decode(model, ids, mask, max_new_tokens, choose, eos, rows):
             if bool(ended.all()):
                 break
     return torch.stack(chosen, dim=1)  # (b, s)
-
-
-def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penalty=1.0):
-    """The best of `beams` continuations by log-probability ÷ length**length_penalty: (b, s).
-
-    A beam that has ended stays in the race with its score and is filled up with `eos`.
-    """
-    b, k, stop = ids.shape[0], beams, -1 if eos is None else eos
-    ids = ids.repeat_interleave(k, dim=0)  # (b*k, t)
-    mask = None if mask is None else mask.repeat_interleave(k, dim=0)
-    rows = None if rows is None else rows.repeat_interleave(k, dim=0)
-    cache = model.new_cache(ids.shape[1] + max_new_tokens)
-    score = ids.new_full((b, k), float("-inf"), dtype=torch.float)  # (b, k)
-    score[:, 0] = 0.0  # at the start the k beams are the same: only the first one counts
-    tokens = ids.new_full((b * k, max_new_tokens), stop)  # (b*k, s)
-    ended = torch.zeros(b * k, dtype=torch.bool, device=ids.device)
-    for step in range(max_new_tokens):
-        hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
-        logp = model.logits(hidden[:, -1]).float().log_softmax(dim=-1)  # (b*k, v)
-        if eos is not None:
-            logp[ended] = float("-inf")
-            logp[ended, eos] = 0.0
-        score, parent, token = best_beams(score, logp.view(b, k, -1))  # (b, k), (b*k), (b*k)
-        cache.select(parent)
-        tokens, ended = tokens[parent], ended[parent] | (token == stop)
-        tokens[:, step] = token
-        ids, mask = token[:, None], None
-        if bool(ended.all()):
-            break
-    length = (tokens != stop).sum(dim=1).clamp(min=1).view(b, k)  # (b, k)
-    best = (score / length**length_penalty).argmax(dim=1)  # (b)
-    return tokens.view(b, k, -1)[torch.arange(b, device=ids.device), best]  # (b, s)
-
-
-def best_beams(score, logp):
-    """The k best continuations: score (b, k), row of the parent beam (b*k), token (b*k)."""
-    b, k, v = logp.shape
-    total = (score[:, :, None] + logp).view(b, k * v)  # (b, k*v)
-    score, index = total.topk(k, dim=1)  # (b, k), (b, k)
-    first = torch.arange(b, device=logp.device)[:, None] * k  # (b, 1)
-    return score, (index // v + first).flatten(), (index % v).flatten()  # (b, k), (b*k), (b*k)

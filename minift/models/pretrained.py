@@ -100,6 +100,14 @@ def read_folder(folder):
     return config, tensors
 
 
+GPT2_SETTINGS = {  # what our GPT does; a checkpoint trained otherwise would give other numbers
+    "model_type": "gpt2",
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "tie_word_embeddings": True,
+}
 GPT2_NAMES = {    # ours: theirs, inside a block
     "norm1": "ln_1", "attention.out_proj": "attn.c_proj", "norm2": "ln_2",
     "feedforward.up_proj": "mlp.c_fc", "feedforward.down_proj": "mlp.c_proj",
@@ -131,10 +139,9 @@ def load_gpt2(folder):
     Raises ValueError if it is not one.
     """
     raw, tensors = read_folder(folder)
-    if raw.get("model_type") != "gpt2" or raw.get("activation_function", "gelu_new") != "gelu_new":
-        raise ValueError(
-            f"{folder}: model_type {raw.get('model_type')}; expected gpt2 with gelu_new"
-        )
+    for name, value in GPT2_SETTINGS.items():
+        if raw.get(name, value) != value or "model_type" not in raw:
+            raise ValueError(f"{folder}: config.json: {name} {raw.get(name)}; expected {value}")
     config = GPTConfig(
         raw["vocab_size"], raw["n_positions"], raw["n_embd"], raw["n_layer"], raw["n_head"]
     )

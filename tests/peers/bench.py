@@ -12,9 +12,11 @@
 
 Both sides take turns in one process (A B A B …) on two threads, after a warm-up. Each line has the
 median of both, the median of the ratios of neighbouring runs with their quartiles, the ratio of the
-two fastest runs, and the bar. Both sides start from the same weights and the same numbers are
-checked before the clock runs. `--rows N` takes the first N examples of the epoch. On a machine
-that does other work the ratios of `--threads 1` are steadier: no thread waits for a slower one.
+two fastest runs, and the bar; the epoch counts by its total. Before the clock runs, both sides have
+the same weights and must give the same loss or tokens (OPT, another model, is only timed).
+
+`--rows N` takes the first N examples of the epoch. On a machine that does other work the ratios of
+`--threads 1` are steadier: no thread waits for a slower one.
 """
 
 import copy
@@ -147,7 +149,7 @@ def plain_loss(model, batch):
 def their_loss(model, batch):
     """What transformers does with labels, which it shifts itself."""
     ids, mask, labels = batch
-    return model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+    return model(input_ids=ids, attention_mask=mask, labels=labels).loss
 
 
 def trainer(model, loss):
@@ -252,10 +254,10 @@ def padded(examples):
     return torch.tensor(rows), torch.tensor(masks), torch.tensor(labels)
 
 
-def part(n, k):
-    """The k-th of SLICES parts of 0 … n-1."""
-    k %= SLICES
-    return range(k * n // SLICES, (k + 1) * n // SLICES)
+def part(n, k, parts):
+    """The k-th of so many parts of 0 … n-1."""
+    k %= parts
+    return range(k * n // parts, (k + 1) * n // parts)
 
 
 def epoch(data=None, rows=None):
@@ -269,6 +271,7 @@ def epoch(data=None, rows=None):
     packed = batching.Batches(examples, ROWS, packed_to=CONTEXT)
     packing = time.perf_counter() - start
     chunks = [examples[i : i + ROWS] for i in range(0, len(examples), ROWS)]
+    parts = min(SLICES, len(packed), len(chunks))  # no slice is empty
     tokens = sum(len(e.ids) for e in examples)
     print(
         f"epoch: {len(examples)} examples, {tokens} tokens, {tokens / len(examples):.1f} each; "
@@ -276,9 +279,9 @@ def epoch(data=None, rows=None):
     )
     yield Comparison(
         "epoch / peft GPT2 c_attn, padded",
-        lambda k: [step(packed[i]) for i in part(len(packed), k)],
-        lambda k: [their_step(padded(chunks[i])) for i in part(len(chunks), k)],
-        2.5, SLICES, True,
+        lambda k: [step(packed[i]) for i in part(len(packed), k, parts)],
+        lambda k: [their_step(padded(chunks[i])) for i in part(len(chunks), k, parts)],
+        2.5, parts, True,
     )  # fmt: skip
 
 

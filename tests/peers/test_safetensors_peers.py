@@ -65,6 +65,7 @@ def test_metadata_and_names(tmp_path, writer, reader):
 
 @both_ways
 def test_no_tensor_at_all(tmp_path, writer, reader):
+    """A file of metadata alone is a file."""
     """A file without tensors keeps its metadata."""
     WRITE[writer](tmp_path / "x.safetensors", {}, METADATA)
     assert READ[reader](tmp_path / "x.safetensors") == ({}, METADATA)
