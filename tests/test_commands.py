@@ -1,11 +1,13 @@
 """The command line from end to end on a tiny base: pretrain, finetune, evaluate, generate."""
 
+import hashlib
 import json
 
 import pytest
 
 from minift import records, safetensors
 from minift.__main__ import main
+from minift.commands.pretrain import pieces
 from minift.models import pretrained
 from minift.peft import delta
 from minift.tokenizer import Tokenizer
@@ -38,9 +40,18 @@ def test_pretrain_writes_a_base_and_a_manifest(base):
     model = pretrained.load(base / "b.safetensors")
     told = json.loads((base / "b.json").read_text())
     assert model.config.vocab_size == Tokenizer.load(base / "words.json").vocab_size
-    assert told["steps"] == 4 and told["tokens_seen"] == 4 * 2 * 48
+    data = (base / "b.safetensors").read_bytes()
+    assert told["steps"] == 4 and told["sha256"] == hashlib.sha256(data).hexdigest()
     assert told["parameters"] == sum(p.numel() for p in model.parameters())
     assert safetensors.read(base / "b.safetensors")[0]["norm.weight"].dtype.itemsize == 2
+
+
+def test_a_long_text_is_cut_into_rows_that_miss_no_target():
+    """Rows overlap by one token, which is a target once: together they predict each token once."""
+    rows = pieces(list(range(50, 73)), 8)
+    assert [row.ids for row in rows][0] == tuple(range(50, 58)) and len(rows[-1].ids) > 1
+    targets = [w for row in rows for w, learnt in zip(row.ids, row.answer, strict=True) if learnt]
+    assert targets == list(range(51, 73)) and max(len(row.ids) for row in rows) == 8
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

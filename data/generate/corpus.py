@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.generate import LANGUAGES, describe_en, describe_zh, tables
+from data.generate.lists import list_twice
 from data.generate.news import News, dialogue
 from data.generate.profiles import Profile
 from data.generate.reviews import DOMAINS, review, verdict
@@ -133,6 +134,10 @@ def dialogues(rng: random.Random) -> str:
     return dialogue(rng, language(rng))
 
 
+def lists(rng: random.Random) -> str:
+    return list_twice(rng, language(rng))
+
+
 # How often each kind is drawn: prose is 14 % of the characters.
 KINDS: dict[Callable[[random.Random], str], int] = {
     prose: 20,
@@ -144,6 +149,7 @@ KINDS: dict[Callable[[random.Random], str], int] = {
     review_pairs: 12,
     news: 5,
     dialogues: 4,
+    lists: 20,
 }
 
 

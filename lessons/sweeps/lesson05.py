@@ -6,6 +6,7 @@ names the base that it was made from; for another base everything runs again.
 """
 
 import random
+from importlib import import_module
 
 import torch
 
@@ -95,6 +96,9 @@ def rebuild():
     print(f"{len(rows)} runs from base {base}, in {FILE.name}\n")
     shown = [{**row, "setting": {**BLANK, **row["setting"]}} for row in rows]
     print(sweep.table(shown, BLANK))
+    if not settings.FAST:
+        pictures = import_module("lessons.pictures_lora")  # here, since it imports this file
+        pictures.ranks(rows, SHIPPED.with_suffix(".png"))
     return 0
 
 

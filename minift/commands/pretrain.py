@@ -1,12 +1,13 @@
 """Train a base model from random weights on plain text."""
 
+import hashlib
 import json
 import time
 from pathlib import Path
 
 import torch
 
-from minift import batching, train
+from minift import batching, measure, train
 from minift.commands.opening import read
 from minift.models import pretrained
 from minift.models.gpt import GPT, GPTConfig
@@ -40,34 +41,46 @@ def arguments(command):
     command.set_defaults(columns=None, kind="text", limit=None)
 
 
+def pieces(ids, context):
+    """A text's ids in rows of at most `context`; all tokens but a row's first are targets."""
+    rows = [tuple(ids[n : n + context]) for n in range(0, max(len(ids) - 1, 1), context - 1)]
+    return [batching.Encoded(row, (False,) + (True,) * (len(row) - 1)) for row in rows]
+
+
 def corpus(options):
-    """The tokenizer, and the text as one long row of tokens with its last hundredth held out."""
+    """The tokenizer, the texts' pieces to train on, and the last hundredth held out."""
     texts = [record.text for record in read(options.data, options)]
     if options.train_tokenizer:
         words = Tokenizer.train(texts, options.train_tokenizer)
         words.save(options.tokenizer or Path(options.out).with_suffix(".tokenizer.json"))
     else:
         words = Tokenizer.load(options.tokenizer) if options.tokenizer else Tokenizer.load()
-    stream = [w for text in texts for w in (words.bos, *words.encode(text), words.eos)]
-    tokens = torch.tensor(stream)
-    cut = len(tokens) - max(len(tokens) // 100, options.context + 1)
-    if cut <= options.context:
-        raise ValueError(f"{options.data}: {len(tokens)} tokens are too few for this context")
-    return words, tokens[:cut], tokens[cut:]
+    ids = [[words.bos, *words.encode(text), words.eos] for text in texts]
+    cut = len(ids) - max(len(ids) // 100, 1)
+    if cut < 1:
+        raise ValueError(f"{options.data}: {len(ids)} text; expected one to train on and one more")
+    rows = [
+        [row for text in part for row in pieces(text, options.context)]
+        for part in (ids[:cut], ids[cut:])
+    ]
+    return words, *rows
 
 
 def run(options):
     """Train, then write the model in fp16 and a manifest, measured after the rounding."""
     start = time.time()
-    words, tokens, held_out = corpus(options)
-    print(f"{len(tokens):,} tokens, {len(held_out):,} held out, {words.vocab_size} words")
+    words, rows, held_out = corpus(options)
+    size = sum(len(row.ids) for row in rows)
+    print(
+        f"{size:,} tokens, {len(rows):,} rows and {len(held_out):,} held out, {words.vocab_size} ids"
+    )
     torch.manual_seed(options.seed)
     shape = (options.width, options.layers, options.heads)
     model = GPT(GPTConfig(words.vocab_size, options.context, *shape))
     out = Path(options.out)
     train.fit(
         model,
-        batching.Stream(tokens, options.context, options.batch, options.seed),
+        batching.Batches(rows, options.batch, options.seed, words.pad, packed_to=options.context),
         GPT.loss,
         steps=options.steps,
         lr=options.lr,
@@ -79,24 +92,17 @@ def run(options):
         resume=options.resume,
     )
     pretrained.save(model.cpu(), out, dtype=torch.float16)
-    manifest(options, out, held_out, time.time() - start)
+    manifest(options, out, held_out, words.pad, time.time() - start)
 
 
-def manifest(options, out, held_out, seconds):
+def manifest(options, out, held_out, pad_id, seconds):
     """What was run, how long it took, and the held-out loss of the file as written."""
-    model = pretrained.load(out).eval()
-    ends = range(0, len(held_out) - options.context, options.context)
-    stream = [held_out[n : n + options.context + 1] for n in ends]
-    ids = torch.stack(stream)
-    with torch.no_grad():
-        losses = [
-            torch.nn.functional.cross_entropy(model(row[None, :-1])[0], row[1:]) for row in ids
-        ]
-    loss = torch.stack(losses).mean().item()
+    model = pretrained.load(out)
+    loss = measure.mean_loss(model, held_out, pad_id)
     unsaid = {"command", "columns", "kind", "limit"}
     told = {k: v for k, v in vars(options).items() if k not in unsaid}
     told |= {"parameters": sum(p.numel() for p in model.parameters()), "seconds": round(seconds)}
-    told |= {"tokens_seen": options.steps * options.batch * options.context}
+    told |= {"sha256": hashlib.sha256(out.read_bytes()).hexdigest()}
     told |= {"held_out_loss_after_rounding": round(loss, 4)}
     out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
     print(f"{out}: held-out loss {loss:.4f} after rounding to fp16, {seconds:.0f} s in all")
