@@ -1,6 +1,7 @@
 """python -m minift: pretrain, fine-tune, generate and evaluate from the command line."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -38,6 +39,8 @@ def parser():
 def main(words=None):
     """Run one command; a mistake of the user's is one line on standard error and exit code 2."""
     options = parser().parse_args(words)
+    if int(os.environ.get("RANK", 0)):
+        sys.stdout = open(os.devnull, "w")  # under torchrun the first process speaks for all
     try:
         import_module(f"minift.commands.{options.command}").run(options)
     except (ValueError, OSError) as error:

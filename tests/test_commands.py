@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from minift import records, safetensors
+from minift import ROOT, records, safetensors
 from minift.__main__ import main
 from minift.commands.pretrain import pieces
 from minift.models import pretrained
 from minift.peft import delta
 from minift.tokenizer import Tokenizer
+from tests.test_train import free_port
 
 TEXTS = [f"Anna has {n} red apples and {n + 1} green ones. 安娜有{n}个苹果。" for n in range(60)]
 
@@ -134,6 +138,24 @@ def test_a_mistake_is_one_line(words, message, capsys):
     assert main(words) == 2
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1 and told.startswith(f"minift {words[0]}: ")
+
+
+def test_two_processes_speak_with_one_voice(base, tmp_path):
+    """Under torchrun the lines come once, and the delta is written once."""
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    launch += ["--master-port", str(free_port()), "-m", "minift", "finetune", "--device", "cpu"]
+    launch += ["--base", str(base / "b.safetensors"), "--tokenizer", str(base / "words.json")]
+    launch += ["--data", str(base / "corpus.jsonl"), "--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, *launch, "--steps", "2", "--batch", "2"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("held-out loss") == 1
+    assert delta.read(tmp_path / "run").method == "lora"
 
 
 def test_help_of_each_command(capsys):

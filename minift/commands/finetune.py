@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from minift import batching, measure, plotting, records, train
+from minift import batching, distributed, measure, plotting, records, train
 from minift.commands import opening
 from minift.models.heads import TextClassifier
 from minift.peft import delta, full, lora
@@ -57,6 +57,8 @@ def run(options):
 
     before = dev(model)["dev"]
     history = train_as_told(model, batches, dev, options)
+    if not distributed.join(options.device).first:
+        return
     file = delta.save(model.cpu(), out, told)
     plotting.loss_curve(history, out / "loss.png")
     print(

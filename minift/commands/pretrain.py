@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from minift import batching, measure, train
+from minift import batching, distributed, measure, train
 from minift.commands.opening import read
 from minift.models import pretrained
 from minift.models.gpt import GPT, GPTConfig
@@ -71,9 +71,7 @@ def run(options):
     start = time.time()
     words, rows, held_out = corpus(options)
     size = sum(len(row.ids) for row in rows)
-    print(
-        f"{size:,} tokens, {len(rows):,} rows and {len(held_out):,} held out, {words.vocab_size} ids"
-    )
+    print(f"{size:,} tokens in {len(rows):,} rows, {len(held_out):,} held out")
     torch.manual_seed(options.seed)
     shape = (options.width, options.layers, options.heads)
     model = GPT(GPTConfig(words.vocab_size, options.context, *shape))
@@ -91,6 +89,8 @@ def run(options):
         save_every=200,
         resume=options.resume,
     )
+    if not distributed.join(options.device).first:
+        return
     pretrained.save(model.cpu(), out, dtype=torch.float16)
     manifest(options, out, held_out, words.pad, time.time() - start)
 
