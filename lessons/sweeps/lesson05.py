@@ -17,8 +17,8 @@ from minift.peft import delta, inject, lora
 
 SHIPPED = settings.RESULTS / "05_lora.jsonl"
 FILE = settings.out("05") / "sweep.jsonl" if settings.FAST else SHIPPED  # a trial stays outside
-STEPS, TRAIN, DEV, TEST = (4, 64, 16, 8) if settings.FAST else (160, 500, 256, 128)
-LR, FULL_LR = 3e-3, 1e-3
+STEPS, TRAIN, DEV, TEST = (4, 64, 16, 8) if settings.FAST else (200, 500, 256, 128)
+LR, FULL_LR = 1e-2, 1e-3
 RANKS, SCALES = (1, 2, 4, 8, 16, 32), (0.25, 1, 2, 8)
 SEEDS, MORE_SEEDS = (0, 1, 2), (0, 1, 2, 3, 4)
 # which matrices, at the same number of parameters: 20 · 2c a block, with f = 4c
@@ -46,7 +46,7 @@ def grid(base):
     places = [lora_cell(targets, rank) for targets, rank in PLACES.items()]
     others = [lora_cell(rank=rank) for rank in RANKS]
     others += [lora_cell(scale=scale) for scale in SCALES]
-    others += [lora_cell(lr=lr) for lr in (1e-3, 3e-3, 1e-2)]
+    others += [lora_cell(lr=lr) for lr in (3e-3, 1e-2, 3e-2)]
     others += [{"method": "full", "lr": lr} for lr in (3e-4, 1e-3, 3e-3)]
     cells = [{"method": "base", "seed": 0}]
     cells += sweep.cells(others, SEEDS) + sweep.cells(places, MORE_SEEDS)
