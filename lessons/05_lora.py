@@ -135,6 +135,7 @@ delta.swap(served, table)
 assert task.respond(served, words, words.test[:4]) == task.respond(tuned, words, words.test[:4])
 assert task.respond(delta.swap(served, delta.read(file)), other, other.test[:1]) == first
 print(f"{file.stat().st_size // 1000} kB a task. {other.test[0].prompt} → {first[0]}")
+print(f"    a person: {other.test[0].response}")
 assert inject.base_hash(delta.remove(served)) == inject.base_hash(base)
 
 # %% Three questions, and the homework

@@ -99,7 +99,7 @@ def read_header(path, file, size):
     if not isinstance(header, dict):
         raise ValueError(f"{path}: not a safetensors file: the header is no JSON object")
     metadata = header.get("__metadata__", {})
-    words = [*metadata, *metadata.values()] if isinstance(metadata, dict) else [metadata]
+    words = [*metadata, *metadata.values()] if isinstance(metadata, dict) else [None]
     if not all(isinstance(word, str) for word in words):
         raise ValueError(f"{path}: __metadata__ is {metadata}; expected an object of strings")
     return header, 8 + length

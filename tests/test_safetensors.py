@@ -63,7 +63,7 @@ F4 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         ({"x": F4, "y": F4}, b"12345678", "overlap"),
         ({"x": {**F4, "shape": [True]}}, b"1234", "do not agree"),
         ({"__metadata__": {"n": 1}}, b"", "expected an object of strings"),
-        ({"__metadata__": ["n"]}, b"", "expected an object of strings"),
+        ({"__metadata__": "n"}, b"", "expected an object of strings"),
     ],
 )
 def test_damage_is_one_clear_line(tmp_path, header, data, message):

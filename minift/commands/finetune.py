@@ -12,7 +12,7 @@ from minift.peft import delta, full, lora
 
 HELP = "fine-tune a base on your examples"
 EXAMPLE = "python -m minift finetune --method lora --data e2e.csv --steps 300 --out out/e2e"
-LEARNING_RATE = {"lora": 3e-3, "full": 5e-4}  # each method's own, for bases of this size
+LEARNING_RATE = {"lora": 1e-2, "full": 5e-4}  # each method's own, for bases of this size
 
 
 def arguments(command):
@@ -26,7 +26,7 @@ def arguments(command):
     command.add_argument("--batch", type=int, default=16, help="examples a step")
     command.add_argument("--accumulate", type=int, default=1, help="batches a step")
     command.add_argument("--packed", action="store_true", help="several examples a row, kept apart")
-    command.add_argument("--lr", type=float, help="learning rate (default: lora 3e-3, full 5e-4)")
+    command.add_argument("--lr", type=float, help="learning rate (default: lora 1e-2, full 5e-4)")
     command.add_argument("--rank", type=int, default=8, help="LoRA's rank r")
     command.add_argument("--alpha", type=float, default=16, help="LoRA's α; the scale is α/r")
     command.add_argument("--targets", default="q_proj,v_proj", help="layers that get a LoRA")

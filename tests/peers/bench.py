@@ -14,6 +14,7 @@ Both sides take turns in one process (A B A B …) on two threads, after a warm-
 median of both, the median of the ratios of neighbouring runs with their quartiles, the ratio of the
 two fastest runs, and the bar; the epoch counts by its total. Before the clock runs, both sides have
 the same weights and must give the same loss or tokens (OPT, another model, is only timed).
+The peers are called as their documentation calls them: `model(input_ids=…, labels=…)`.
 
 `--rows N` takes the first N examples of the epoch. On a machine that does other work the ratios of
 `--threads 1` are steadier: no thread waits for a slower one.
@@ -153,8 +154,9 @@ def their_loss(model, batch):
 
 
 def trainer(model, loss):
-    """step(batch): one training step with AdamW, and the loss before it."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    """step(batch): one training step with the AdamW of train.fit, and the loss before it."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     model.train()
 
     def step(batch):
