@@ -40,7 +40,7 @@ def ranks(rows, path):
 
 def places(rows, path):
     """All slots for the same number of parameters in different matrices, beside the baselines."""
-    title = "Table to text: as many LoRA parameters, in different matrices (mean ± sd, 5 seeds; full: 3)"
+    title = "As many LoRA parameters, in different matrices (mean ± sd, 5 seeds; full 3)"
     made, axes = plotting.figure(1, 2, (4.8, 3.4), title)
     for ax, name in zip(axes, ("dev_loss", "all_slots"), strict=True):
         settings = {"base, frozen": ({"method": "base"}, "base")} if name == "all_slots" else {}
