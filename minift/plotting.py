@@ -106,7 +106,8 @@ def loss_curve(history, path, method="full"):
     for name, line in zip(["loss", *sorted(names)], ["-", "--", ":", "-."], strict=False):
         steps = [row["step"] for row in history if name in row]
         values = [row[name] for row in history if name in row]
-        look = style(method) | {"linestyle": line, "label": name.replace("_", " ")}
+        words = "training loss" if name == "loss" else name.replace("_", " ")
+        look = style(method) | {"linestyle": line, "label": words}
         ax.plot(steps, values, marker="o" if len(steps) < 2 else None, **look)
     ax.set_xlabel("step")
     ax.set_ylabel("loss per target")

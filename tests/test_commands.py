@@ -72,7 +72,7 @@ def test_pairs_from_a_table_with_several_references(base, tmp_path, capsys, meth
     held_out = records.read(tmp_path / "run" / "heldout.jsonl")
     assert len(held_out[0].references) == 3
     rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert json.loads(rows[-1])["step"] == 6 and "dev" in json.loads(rows[-1])
+    assert json.loads(rows[-1])["step"] == 6 and "held_out_loss" in json.loads(rows[-1])
     run = ["--delta", str(tmp_path / "run"), "--device", "cpu"]
     for metric, word in (("perplexity", "loss"), ("bleu", "bleu"), ("rouge", "rougeL")):
         words = ["evaluate", *run, "--data", str(table), "--limit", "2", "--tokens", "5"]

@@ -215,6 +215,8 @@ def test_a_prefix_made_of_a_real_prompt_is_that_prompt():
     torch.testing.assert_close(left, want[:, :5], rtol=1e-4, atol=1e-5)
     documents = torch.tensor([[0] * 8 + [1] * 8])
     both = gpt(ids.view(1, 16), documents=documents)
+    positions = torch.arange(8).repeat(2)[None]
+    assert torch.equal(gpt(ids.view(1, 16), documents=documents, positions=positions), both)
     torch.testing.assert_close(both[0], want.flatten(0, 1), rtol=1e-4, atol=1e-5)
 
 

@@ -53,17 +53,16 @@ def run(options):
     batches = batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed)
 
     def dev(model, step=0):
-        return {"dev": measure.mean_loss(model, watched, words.pad)}
+        return {"held_out_loss": measure.mean_loss(model, watched, words.pad)}
 
-    before = dev(model)["dev"]
+    before = dev(model)["held_out_loss"]
     history = train_as_told(model, batches, dev, options)
     if not distributed.join(options.device).first:
         return
     file = delta.save(model.cpu(), out, told)
-    plotting.loss_curve(history, out / "loss.png")
-    print(
-        f"held-out loss {before:.4f} before, {history[-1]['dev']:.4f} after {options.steps} steps"
-    )
+    plotting.loss_curve(history, out / "loss.png", options.method)
+    after = history[-1]["held_out_loss"]
+    print(f"held-out loss {before:.4f} before, {after:.4f} after {options.steps} steps")
     print(f"{file}: {file.stat().st_size / 1024:,.0f} KB; loss curve in {out / 'loss.png'}")
 
 

@@ -67,7 +67,7 @@ def check_arguments(model, ids, max_new_tokens, temperature, top_p):
         raise ValueError("generate: an empty prompt; expected at least one token a row")
     if max_new_tokens < 1 or temperature < 0 or not 0 < (1.0 if top_p is None else top_p) <= 1:
         raise ValueError("generate: expected max_new_tokens ≥ 1, temperature ≥ 0 and 0 < top_p ≤ 1")
-    room = model.config.context - (model.prefix.length if model.prefix else 0)
+    room = model.config.context - (0 if model.prefix is None else model.prefix.length)
     longest = max(map(len, ids))
     if longest + max_new_tokens > room:
         raise ValueError(

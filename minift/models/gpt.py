@@ -82,10 +82,10 @@ class GPT(nn.Module):
     ):
         """Hidden states (b, t, c) behind the last layer norm.
 
-        ids (b, t) long; mask (b, t) bool, True for a real token; positions (b, t), counted by the
-        model where absent; cache a `Cache`, which is extended; documents (b, t) long numbers the
-        texts of a packed row; pool and rows go into the `Context` for gates and banks. Raises
-        ValueError beyond the context length.
+        ids (b, t) long; mask (b, t) bool, True for a real token; positions (b, t) in the text, the
+        prefix not included, counted by the model where absent; cache a `Cache`, which is extended;
+        documents (b, t) long numbers the texts of a packed row; pool and rows go into the `Context`
+        for gates and banks. Raises ValueError beyond the context length.
         """
         first = cache is None or cache.length == 0
         extra = self.prefix(ids.shape[0], rows) if self.prefix is not None and first else None
@@ -95,30 +95,22 @@ class GPT(nn.Module):
         slots = self._slots(mask, ids, p, cache)
         if positions is None:
             positions = self._positions(slots, documents, start, ids)
+        elif self.prefix is not None:
+            positions = positions + self.prefix.length  # the text's own, counted behind the prefix
         allowed = self._allowed(slots, documents, start, ids, cache)
         here = Context(mask, pool, rows, start, cache.notes if cache else {})
-        x = self.dropout(
-            self.embedding(ids) + self.position_embedding(positions)
-        )  # (b, t, c)   (1)
+        x = self.embedding(ids) + self.position_embedding(positions)  # (b, t, c)   (1)
+        x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = self._run(
-                block,
-                x,
-                here,
-                allowed=allowed,
-                causal=True,
-                layer=layer,
-                cache=cache,
-                extra=extra[layer] if extra else None,
-            )  # (b, t, c)   (2)
+            attending = {"allowed": allowed, "causal": True, "cache": cache, "layer": layer}
+            attending["extra"] = extra[layer] if extra else None
+            x = self._run(block, x, here, attending)  # (b, t, c)   (2)
         if cache is not None:
             cache.length, cache.mask = start + ids.shape[1], slots
         return self.norm(x)  # (b, t, c)
 
     def loss(self, batch):
-        """Summed negative log-likelihood of the labelled positions; no other position's logits are
-        computed.
-        """
+        """Summed negative log-likelihood of the labels; only their positions get logits."""
         call = {"mask": batch.mask, "positions": batch.positions, "documents": batch.documents}
         hidden = self.hidden(batch.ids, **call, pool=getattr(batch, "pool", None))
         target = batch.labels != -100
@@ -127,9 +119,10 @@ class GPT(nn.Module):
 
     def new_cache(self, tokens):
         """An empty cache with room for `tokens` tokens (and the prefix, if there is one)."""
-        return Cache(min(tokens + (self.prefix.length if self.prefix else 0), self.config.context))
+        prefix = 0 if self.prefix is None else self.prefix.length
+        return Cache(min(tokens + prefix, self.config.context))
 
-    def _run(self, block, x, here, **attending):
+    def _run(self, block, x, here, attending):
         def run(x):
             with self.context.using(here):
                 return block(x, **attending)
