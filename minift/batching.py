@@ -9,7 +9,7 @@ predicts the first of the next.
 """
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -34,6 +34,8 @@ class Batch:
     mask: Tensor  # (b, t), True for a real token
     positions: Tensor | None = None  # (b, t) or None; counted anew in each document
     documents: Tensor | None = None  # (b, t) or None
+    pool: Tensor | None = None  # (b, t) or None: the prompt's tokens, over which a gate may pool
+    rows: Tensor | None = None  # the task or user of each row
 
     @property
     def targets(self):
@@ -46,7 +48,7 @@ class Batch:
 
     def to(self, device):
         moved = {k: v if v is None else v.to(device) for k, v in vars(self).items()}
-        return Batch(**moved)
+        return replace(self, **moved)
 
 
 def pad(examples, pad_id):
@@ -61,7 +63,7 @@ def pad(examples, pad_id):
         raise ValueError("a batch of examples with and without a label, expected one kind")
     batch = lay([[example] for example in examples], pad_id)
     labels = batch.labels if classes[0] is None else torch.tensor(classes)
-    return Batch(batch.ids, labels, batch.mask)
+    return Batch(batch.ids, labels, batch.mask, pool=batch.pool)
 
 
 def pack(examples, context, pad_id):
@@ -109,7 +111,7 @@ def lay(rows, pad_id):
     labels = torch.full_like(ids, NO_TARGET)  # (b, t)
     learnt = answer[:, 1:] & (documents[:, 1:] == documents[:, :-1])
     labels[:, :-1] = ids[:, 1:].where(learnt, NO_TARGET)
-    return Batch(ids, labels, mask, positions, documents)
+    return Batch(ids, labels, mask, positions, documents, pool=mask & ~answer)
 
 
 def in_a_row(sequences, total):

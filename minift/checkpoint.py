@@ -28,11 +28,16 @@ KEEP = 2
 
 def files(folder):
     """{step: path} of the checkpoints in `folder`, newest first."""
-    found = {}
-    for path in Path(folder).glob("step_*.pt"):
-        if number := re.fullmatch(r"step_(\d+)\.pt", path.name):
-            found[int(number[1])] = path
-    return dict(sorted(found.items(), reverse=True))
+    paths = [p for p in Path(folder).glob("step_*.pt") if re.fullmatch(r"step_\d+\.pt", p.name)]
+    return {int(path.stem[5:]): path for path in sorted(paths, reverse=True)}
+
+
+def refuse_second_run(folder, resume):
+    """A folder keeps one run: raise ValueError if it holds one that is not to be gone on with."""
+    if not resume and (found := files(folder)):
+        raise ValueError(
+            f"{folder}: holds a run of {max(found)} steps; resume it, or choose another folder"
+        )
 
 
 def random_state():

@@ -44,7 +44,7 @@ def evaluated(evaluate, model, step):
     """The row of `evaluate(model, step)`, which leaves modes and random generators as they were."""
     before = checkpoint.random_state()
     with mode(model, training=False), torch.no_grad():
-        row = dict(evaluate(model, step))
+        row = {k: v.item() if hasattr(v, "item") else v for k, v in evaluate(model, step).items()}
     checkpoint.set_random_state(before)
     return row
 
@@ -89,11 +89,7 @@ class Journal:
             self.out.mkdir(parents=True, exist_ok=True)
             if resume:
                 self.resume()
-            elif found := checkpoint.files(self.out):
-                raise ValueError(
-                    f"{self.out}: holds a run of {max(found)} steps; resume it, or choose another "
-                    "folder"
-                )
+            checkpoint.refuse_second_run(self.out, resume)
             if self.run.team.first:
                 self.open_log()
         self.progress = Progress(self.run.plan.steps, first=self.start, quiet=self.quiet)

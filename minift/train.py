@@ -143,6 +143,7 @@ def settings(run):
         "optimizer": type(run.optimizer).__name__,
         "trained": sum(p.numel() for p in parameters if p.requires_grad),
         "processes": run.team.world,
+        "method": str(getattr(run.model, "delta", None) and vars(run.model.delta)["base"]),
         "base": fingerprint(p for p in parameters if not p.requires_grad),
         "data": fingerprint(value for value in first if torch.is_tensor(value)),
     }
@@ -161,7 +162,7 @@ def loop(run, journal):
         for a, batch in enumerate(micro):
             with torch.autocast(team.device.type, torch.bfloat16, enabled=plan.bf16):
                 loss = run.loss(run.model, batch) / targets  # (1)
-                whole = loss + (run.penalty(run.model) / team.world if a == 0 else 0.0)
+            whole = loss + (run.penalty(run.model) / team.world if a == 0 else 0.0)
             seen = team.sum(torch.stack([loss, whole]).detach())
             journal.finite(step, "loss", seen[1])  # before backward: an optimizer may step in it
             whole.backward()

@@ -99,6 +99,14 @@ def test_labels_as_words(base, tmp_path, capsys):
     assert "classifier, which writes no text" in capsys.readouterr().err
 
 
+def test_a_class_that_only_the_held_out_part_has(base, tmp_path):
+    """The labels are those of all examples: a rare one does not stop the run."""
+    table = tmp_path / "labels.tsv"
+    table.write_text("\n".join(f"text number {n}\tclass{n}" for n in range(12)))
+    assert finetune(base, table, tmp_path / "run", "--kind", "labelled") == 0
+    assert len(json.loads(delta.read(tmp_path / "run").metadata["labels"])) == 12
+
+
 def test_dialogues_and_packed_rows(base, tmp_path, capsys):
     """A chat file trains packed, and its prompt is laid out as a user's turn."""
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
@@ -119,7 +127,9 @@ def test_resume_goes_on_and_a_second_run_is_refused(base, tmp_path, capsys):
     data = base / "corpus.jsonl"
     assert finetune(base, data, tmp_path / "run") == 0
     before = (tmp_path / "run" / "delta.safetensors").read_bytes()
-    assert finetune(base, data, tmp_path / "run") == 2
+    held_out = (tmp_path / "run" / "heldout.jsonl").read_bytes()
+    assert finetune(base, data, tmp_path / "run", "--seed", "5") == 2
+    assert (tmp_path / "run" / "heldout.jsonl").read_bytes() == held_out
     assert "resume it, or choose another folder" in capsys.readouterr().err
     assert finetune(base, data, tmp_path / "run", "--resume") == 0
     assert (tmp_path / "run" / "delta.safetensors").read_bytes() == before

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from minift import safetensors
+from minift.models.heads import TextClassifier
 from minift.peft import delta, full, inject, lora
 from tests import contract
 from tests.compare import close, hold, hold_bits, hold_refusal
@@ -189,7 +190,9 @@ def test_what_is_no_delta_is_refused():
     cut = saved_file(with_lora())
     cut.write_bytes(cut.read_bytes()[:-40])
     hold_refusal(lambda: delta.read(cut), (cut.name,), "a cut file")
-    strange = saved_file(with_lora(), method="telepathy")
+    strange = saved_file(with_lora())
+    tensors, header = safetensors.read(strange)
+    safetensors.write(strange, tensors, header | {"method": "telepathy"})
     hold_refusal(lambda: delta.read(strange), (strange.name, "method"), "an unknown method")
 
 
@@ -204,6 +207,33 @@ def test_only_a_model_with_a_method_has_a_delta():
 
 
 # ---- swapping, switching off ----
+
+
+def test_a_swap_that_fails_keeps_the_delta():
+    """Another rank's file with a tensor missing: one line, and the model's own delta is back."""
+    model, ids = with_lora(), contract.tokens()
+    want = contract.out(model, ids)
+    other = delta.read(saved_file(lora.add_lora(contract.tiny_gpt(), rank=2)))
+    del other.tensors[min(other.tensors)]
+    hold_refusal(lambda: delta.swap(model, other), (other.path, "1 tensors do not fit"), "a gap")
+    hold_bits(contract.out(model, ids), want, "output after a swap that failed")
+
+
+def test_a_refused_argument_leaves_the_model_plain():
+    """rank 0 is refused, and then the model is as it was: it trains, and takes another method."""
+    model = contract.tiny_gpt()
+    hold_refusal(lambda: lora.add_lora(model, rank=0), ("rank 0",), "rank 0")
+    assert all(p.requires_grad for p in model.parameters())
+    assert inject.attachments(lora.add_lora(model))
+
+
+def test_a_delta_of_the_base_fits_it_under_a_head():
+    """The base is the same with and without a head; metadata cannot hide the file's header."""
+    base, classifier = contract.tiny_gpt(), TextClassifier(contract.tiny_gpt(), 3)
+    assert inject.base_hash(classifier) == inject.base_hash(base)
+    model = with_lora()
+    saved = delta.read(delta.save(model, Path(FOLDER.name) / "meta", {"base": "mine", "n": "1"}))
+    assert saved.base == model.delta.base and saved.metadata["n"] == "1"
 
 
 def test_swap_to_another_rank():

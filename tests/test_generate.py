@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
+from minift.models.attention import Extra
 from minift.models.generate import generate, generate_many, restrict
 from minift.models.step import SMALL, threads_for
 from tests.test_gpt import CONFIG, model
@@ -34,6 +36,41 @@ def test_many_prompts_come_back_in_their_order():
     gpt, done = model(), []
     many = generate_many(gpt, PROMPTS * 3, 6, size=5, after_batch=done.append)
     assert many == [generate(gpt, [p], 6)[0] for p in PROMPTS] * 3 and done == [5, 10, 12]
+
+
+class Users(nn.Module):
+    """A prefix of two slots for each of the users."""
+
+    length = 2
+
+    def __init__(self, users):
+        super().__init__()
+        self.keys = torch.randn(2, users, 3, 2, 4, generator=torch.Generator().manual_seed(3))
+
+    def forward(self, b, rows):
+        keys, values = self.keys[:, rows]
+        return [Extra(keys, values)] * CONFIG.n_layers
+
+
+def test_many_prompts_keep_their_users():
+    """Sorted and cut into batches, each prompt still meets its own prefix."""
+    gpt, rows = model(), torch.arange(4)
+    gpt.prefix = Users(4)
+    many = generate_many(gpt, PROMPTS, 6, size=3, rows=rows)
+    assert many == [generate(gpt, [p], 6, rows=rows[n : n + 1])[0] for n, p in enumerate(PROMPTS)]
+
+
+def test_the_end_token_counts_in_a_beams_length():
+    """Of two texts with as many steps the more probable one wins, though one of them ended."""
+    gpt = model(vocab_size=5)
+    probabilities = torch.tensor([[0.01, 0.96, 0.01, 0.01, 0.01], [0.01, 0.43, 0.54, 0.01, 0.01]])
+    steps = iter([probabilities[:1].log(), probabilities[1:].log()])
+
+    def logits(hidden):
+        return next(steps).expand(len(hidden), -1)
+
+    gpt.logits = logits
+    assert generate(gpt, [[3]], 2, beams=2, eos=2) == [[1]]
 
 
 def test_a_row_ends_at_its_end_token():

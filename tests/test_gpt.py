@@ -281,3 +281,16 @@ def test_the_classifier_reads_the_last_real_token(side):
     torch.testing.assert_close(
         classifier.loss(batch), F.cross_entropy(want, labels, reduction="sum"), rtol=1e-4, atol=1e-5
     )
+
+
+def test_what_a_cache_cannot_hold_is_refused():
+    """Packed texts behind a filled cache, and a memory beside one, are refused."""
+    gpt, ids = model(), tokens(1, 4)
+    cache = gpt.new_cache(8)
+    with torch.no_grad():
+        gpt(ids, cache=cache)
+    with pytest.raises(ValueError, match="one text a row"):
+        gpt(ids, cache=cache, documents=torch.tensor([[0, 0, 1, 1]]))
+    x = torch.randn(1, 2, 12)
+    with pytest.raises(ValueError, match="not those of a memory"):
+        gpt.blocks[0].attention(x, x, cache=cache)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from minift import batching, distributed, measure, plotting, records, train
+from minift import batching, checkpoint, distributed, measure, plotting, records, train
 from minift.commands import opening
 from minift.models.heads import TextClassifier
 from minift.peft import delta, full, lora
@@ -39,9 +39,10 @@ def arguments(command):
 def run(options):
     """Read, split, add the method, train, save the delta; say what came of it."""
     torch.manual_seed(options.seed)
-    out = Path(options.out)
-    training, held_out = examples(options, out)
-    model, words, told = prepare(options, training)
+    out, team = Path(options.out), distributed.join(options.device)
+    checkpoint.refuse_second_run(out, options.resume)
+    training, held_out = examples(options)
+    model, words, told = prepare(options, training, held_out)
     print(parameter_table(model, options.method))
     context = model.config.context if hasattr(model, "config") else model.body.config.context
     if training.kind == "pair":
@@ -56,8 +57,11 @@ def run(options):
         return {"held_out_loss": measure.mean_loss(model, watched, words.pad)}
 
     before = dev(model)["held_out_loss"]
+    if not options.dev and not options.resume and team.first:
+        records.write(held_out, out / "heldout.jsonl")
+        print(f"  what is held out is kept in {out / 'heldout.jsonl'}")
     history = train_as_told(model, batches, dev, options)
-    if not distributed.join(options.device).first:
+    if not team.first:
         return
     file = delta.save(model.cpu(), out, told)
     plotting.loss_curve(history, out / "loss.png", options.method)
@@ -85,24 +89,25 @@ def train_as_told(model, batches, dev, options):
     )
 
 
-def examples(options, out):
-    """The examples to train on and those held out; a file held out here is kept in the folder."""
+def examples(options):
+    """The examples to train on and those held out."""
     found = opening.read(options.data, options)
     if found.kind == "ranked":
         raise ValueError(f"{options.data}: ranked answers train a reward model, not a fine-tuning")
     if options.dev:
         return found, opening.read(options.dev, options)
     training, held_out = records.split(found, (0.9, 0.1), options.seed)
-    records.write(held_out, out / "heldout.jsonl")
-    print(f"  {len(training)} to train on, {len(held_out)} held out in {out / 'heldout.jsonl'}")
+    print(f"  {len(training)} to train on, {len(held_out)} held out")
+    if not training or not held_out:
+        raise ValueError(f"{options.data}: too few examples to hold some out; expected --dev FILE")
     return training, held_out
 
 
-def prepare(options, training):
+def prepare(options, training, held_out):
     """The model with its method, the tokenizer, and what the delta must remember."""
     options.base = options.base or "gpt"
     model, words = opening.base_with_tokenizer(options.base, options.tokenizer)
-    labels = training.labels
+    labels = training.of([*training, *held_out]).labels
     if labels:
         model = TextClassifier(model, len(labels))
     if options.method == "lora":

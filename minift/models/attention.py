@@ -127,6 +127,8 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, x, memory=None, *, allowed=None, causal=False, extra=None, cache=None, layer=0
     ):
+        if memory is not None and cache is not None:
+            raise ValueError("a cache holds the slots of self-attention, not those of a memory")
         source = x if memory is None else memory
         q = self.split(self.q_proj(x))  # (b, h, t, d)
         k = self.split(self.k_proj(source))  # (b, h, s, d)
@@ -144,6 +146,6 @@ class MultiHeadAttention(nn.Module):
     def behind(self, extra, x, k, v):
         """The prefix's keys and values stand left of the real ones; it has no queries."""
         gate = 1.0 if extra.gate is None else extra.gate(x)
-        k = torch.cat([extra.keys * gate, k], dim=2)  # (b, h, p+s, d)
-        v = torch.cat([extra.values * gate, v], dim=2)  # (b, h, p+s, d)
+        k = torch.cat([(extra.keys * gate).to(k.dtype), k], dim=2)  # (b, h, p+s, d)
+        v = torch.cat([(extra.values * gate).to(v.dtype), v], dim=2)  # (b, h, p+s, d)
         return k, v

@@ -36,7 +36,7 @@ def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penal
         ids, mask = token[:, None], None
         if bool(ended.all()):
             break
-    length = (tokens != stop).sum(dim=1).clamp(min=1).view(b, k)  # (b, k)
+    length = ((tokens != stop).sum(dim=1) + ended).view(b, k)  # (b, k), the end token counted
     best = (score / length**length_penalty).argmax(dim=1)  # (b)   (1)
     return tokens.view(b, k, -1)[torch.arange(b, device=ids.device), best]  # (b, s)
 

@@ -8,7 +8,7 @@ batch, s key time.
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -21,14 +21,14 @@ class Context:
     pool   (b, s) bool or None: where a gate may pool (on a causal model the prompt, never later)
     rows   (b,) long or None: the task or user of each row
     start  how many slots (prefix and earlier tokens) stand left of the first token of this call
-    notes  a dictionary that lives as long as the cache: what a gate computed at prefill stays there
+    notes  a dictionary that lives as long as the cache, None without one: a gate's value stays
     """
 
     mask: Tensor | None = None
     pool: Tensor | None = None
     rows: Tensor | None = None
     start: int = 0
-    notes: dict = field(default_factory=dict)
+    notes: dict | None = None
 
 
 class CurrentContext:

@@ -61,12 +61,14 @@ def deciding(model):
             module.training = was
 
 
-def check_arguments(model, ids, max_new_tokens, temperature, top_p):
+def check_arguments(model, ids, max_new_tokens, temperature, top_k, top_p):
     """One clear line for an empty prompt, an impossible number, or a text that will not fit."""
     if not len(ids) or not all(len(row) for row in ids):
         raise ValueError("generate: an empty prompt; expected at least one token a row")
     if max_new_tokens < 1 or temperature < 0 or not 0 < (1.0 if top_p is None else top_p) <= 1:
         raise ValueError("generate: expected max_new_tokens ≥ 1, temperature ≥ 0 and 0 < top_p ≤ 1")
+    if (1 if top_k is None else top_k) < 1:
+        raise ValueError(f"generate: top_k {top_k}; expected at least 1")
     room = model.config.context - (0 if model.prefix is None else model.prefix.length)
     longest = max(map(len, ids))
     if longest + max_new_tokens > room:
@@ -95,10 +97,11 @@ def generate(
     Raises ValueError for an empty prompt or one that leaves no room for the new tokens.
     """
     prompts = ids.tolist() if torch.is_tensor(ids) else [list(row) for row in ids]
-    check_arguments(model, prompts, max_new_tokens, temperature, top_p)
+    check_arguments(model, prompts, max_new_tokens, temperature, top_k, top_p)
     device = model.embedding.weight.device
     ids, mask = left_pad(prompts, pad)
     ids, mask = ids.to(device), None if mask is None else mask.to(device)
+    rows = None if rows is None else rows.to(device)
     with deciding(model):
         if beams > 1:
             tokens = beam_search(model, ids, mask, max_new_tokens, beams, eos, rows)
@@ -108,7 +111,7 @@ def generate(
     return [until(row, eos) for row in tokens.tolist()]
 
 
-def generate_many(model, prompts, max_new_tokens, size=32, after_batch=None, **how):
+def generate_many(model, prompts, max_new_tokens, size=32, after_batch=None, rows=None, **how):
     """`generate` for any number of prompts, `size` of like length at a time, in the order given.
 
     after_batch(done) is called with the number of prompts that are done.
@@ -116,12 +119,13 @@ def generate_many(model, prompts, max_new_tokens, size=32, after_batch=None, **h
     order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
     answers = [[] for _ in prompts]
     for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        new = generate(model, [prompts[n] for n in rows], max_new_tokens, **how)
-        for n, tokens in zip(rows, new, strict=True):
+        some = order[start : start + size]
+        whose = None if rows is None else rows[torch.tensor(some)]
+        new = generate(model, [prompts[n] for n in some], max_new_tokens, rows=whose, **how)
+        for n, tokens in zip(some, new, strict=True):
             answers[n] = tokens
         if after_batch:
-            after_batch(start + len(rows))
+            after_batch(start + len(some))
     return answers
 
 

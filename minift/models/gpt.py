@@ -88,6 +88,10 @@ class GPT(nn.Module):
         for gates and banks. Raises ValueError beyond the context length.
         """
         first = cache is None or cache.length == 0
+        if documents is not None and not first:
+            raise ValueError(
+                "a cache that is filled goes on with one text a row, not with documents"
+            )
         extra = self.prefix(ids.shape[0], rows) if self.prefix is not None and first else None
         p = extra[0].keys.shape[2] if extra else 0
         start = p + (cache.length if cache else 0)
@@ -98,7 +102,7 @@ class GPT(nn.Module):
         elif self.prefix is not None:
             positions = positions + self.prefix.length  # the text's own, counted behind the prefix
         allowed = self._allowed(slots, documents, start, ids, cache)
-        here = Context(mask, pool, rows, start, cache.notes if cache else {})
+        here = Context(mask, pool, rows, start, cache.notes if cache else None)
         x = self.embedding(ids) + self.position_embedding(positions)  # (b, t, c)   (1)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
@@ -112,7 +116,8 @@ class GPT(nn.Module):
     def loss(self, batch):
         """Summed negative log-likelihood of the labels; only their positions get logits."""
         call = {"mask": batch.mask, "positions": batch.positions, "documents": batch.documents}
-        hidden = self.hidden(batch.ids, **call, pool=getattr(batch, "pool", None))
+        call |= {"pool": getattr(batch, "pool", None), "rows": getattr(batch, "rows", None)}
+        hidden = self.hidden(batch.ids, **call)
         target = batch.labels != -100
         logits = self.logits(hidden[target]).float()
         return F.cross_entropy(logits, batch.labels[target], reduction="sum")

@@ -27,7 +27,9 @@ def save(model, path, metadata=None, dtype=None):
     """
     if carried := getattr(model, "delta", None):
         raise ValueError(f"{path}: the model carries {carried.method}; remove or merge it first")
-    family = next(name for name, (kind, _) in FAMILIES.items() if type(model) is kind)
+    family = next((name for name, (kind, _) in FAMILIES.items() if type(model) is kind), None)
+    if family is None:
+        raise ValueError(f"{path}: a {type(model).__name__} is no base; expected {list(FAMILIES)}")
     tensors = {name: t.to(dtype or t.dtype) for name, t in model.state_dict().items()}
     config = json.dumps(dataclasses.asdict(model.config))
     safetensors.write(path, tensors, {"family": family, "config": config, **(metadata or {})})

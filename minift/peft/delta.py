@@ -6,8 +6,7 @@
     off                the plain base inside a `with` block (PPO's reference policy)
     remove, merge      the plain base for good; or, where exact, the delta in the base's weights
 
-All but `merge` are exact to the bit: a replaced layer keeps the original untouched, and
-`Delta.originals` a copy of any base tensor that a method writes.
+All but `merge` are exact to the bit: a replaced layer and `Delta.originals` keep what was there.
 """
 
 import json
@@ -57,7 +56,7 @@ def owned(model):
         for name, tensor in spot.module.state_dict(keep_vars=True).items():
             if not name.startswith("frozen."):
                 tensors[f"{spot.path}.{name}"] = tensor
-    tensors |= {name: model.get_parameter(name) for name in carried(model).originals}
+    tensors |= {name: inject.body(model).get_parameter(name) for name in carried(model).originals}
     return tensors | inject.head_parameters(model)
 
 
@@ -89,8 +88,8 @@ def file_of(path):
 def save(model, path, metadata=None):
     """Write what the task owns to a folder or a .safetensors file; return the file's path."""
     delta = carried(model)
-    header = {"minift": "delta", "method": delta.method, "base": delta.base}
-    header |= {"arguments": json.dumps(delta.arguments), **(metadata or {})}
+    header = {**(metadata or {}), "minift": "delta", "method": delta.method, "base": delta.base}
+    header["arguments"] = json.dumps(delta.arguments)
     safetensors.write(file_of(path), owned(model), header)
     return file_of(path)
 
@@ -113,6 +112,7 @@ def check_base(base, saved):
 def load(model, path):
     """Put the delta in a file (or one from `read`) on a plain model of its base. Returns it."""
     saved = path if isinstance(path, Saved) else read(path)
+    inject.refuse_second(model)
     check_base(inject.base_hash(model), saved)
     add = getattr(import_module(f"minift.peft.{saved.method}"), METHODS[saved.method])
     add(model, **saved.arguments)
@@ -128,9 +128,9 @@ def copy_into(model, saved):
     """Copy a saved delta's tensors over the model's own; names and shapes must be the same."""
     own = owned(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    wrong = sorted(shapes.items() ^ {n: tuple(t.shape) for n, t in saved.tensors.items()}.items())
-    if wrong:
-        raise ValueError(f"{saved.path}: {len(wrong)} tensors do not fit, first {wrong[0][0]}")
+    theirs = {name: tuple(tensor.shape) for name, tensor in saved.tensors.items()}
+    if wrong := {name for name, _ in shapes.items() ^ theirs.items()}:
+        raise ValueError(f"{saved.path}: {len(wrong)} tensors do not fit, first {min(wrong)}")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(saved.tensors[name])
@@ -140,10 +140,15 @@ def swap(model, saved):
     """Put another delta (from `read`) in place of the model's own. Returns the model."""
     delta = carried(model)
     check_base(delta.base, saved)
-    if (delta.method, delta.arguments) != (saved.method, saved.arguments):
+    if (delta.method, delta.arguments) == (saved.method, saved.arguments):
+        copy_into(model, saved)
+        return model
+    mine = {name: tensor.detach().clone() for name, tensor in owned(model).items()}
+    try:
         return load(remove(model), saved)
-    copy_into(model, saved)
-    return model
+    except ValueError:  # a file that does not fit leaves the model's own delta where it was
+        load(model, Saved(mine, delta.method, delta.arguments, delta.base, "", {}))
+        raise
 
 
 def write_originals(model):
@@ -151,7 +156,7 @@ def write_originals(model):
     trained = {}
     with torch.no_grad():
         for name, original in carried(model).originals.items():
-            tensor = model.get_parameter(name)
+            tensor = inject.body(model).get_parameter(name)
             trained[name] = tensor.clone()
             tensor.copy_(original)
     return trained
@@ -170,7 +175,7 @@ def off(model):
             spot.put_back()
         with torch.no_grad():
             for name, tensor in trained.items():
-                model.get_parameter(name).copy_(tensor)
+                inject.body(model).get_parameter(name).copy_(tensor)
 
 
 def remove(model):
@@ -178,7 +183,7 @@ def remove(model):
     write_originals(model)
     for spot in inject.attachments(model):
         spot.take_out()
-    return release(model)
+    return inject.release(model)
 
 
 def merge(model):
@@ -191,10 +196,4 @@ def merge(model):
         raise ValueError(f"{carried(model).method} cannot be merged: {method.NO_MERGE}")
     for spot in inject.attachments(model):
         setattr(spot.parent, spot.child, method.merge(spot.module))
-    return release(model)
-
-
-def release(model):
-    """The model carries nothing any more, and all of it trains."""
-    model.delta = None
-    return model.requires_grad_(True)
+    return inject.release(model)

@@ -13,8 +13,7 @@ from minift.peft import inject
 def add_full(model):
     """Let every parameter train, and keep a copy of the base. Returns the model."""
     inject.begin(model, "full")
-    head = inject.head_parameters(model)
-    base = {n: p for n, p in model.named_parameters() if n not in head}
+    base = dict(inject.body(model).named_parameters())
     model.delta.originals = {name: p.detach().clone() for name, p in base.items()}
     for parameter in base.values():
         parameter.requires_grad = True

@@ -33,6 +33,11 @@ def task_head(model):
     return getattr(model, "head", None)
 
 
+def body(model):
+    """The language model under a task's head, or the model itself."""
+    return getattr(model, "body", model)
+
+
 def head_parameters(model):
     """{name: parameter} of the task's head; empty for a plain language model."""
     head = task_head(model)
@@ -40,12 +45,11 @@ def head_parameters(model):
 
 
 def base_hash(model):
-    """SHA-256 of the base's tensors, names and shapes, the task's head left out."""
+    """SHA-256 of the base's tensors, names and shapes, the same with and without a task's head."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        if name not in head_parameters(model):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(to_bytes(tensor))
+    for name, tensor in sorted(body(model).state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(to_bytes(tensor))
     return digest.hexdigest()
 
 
@@ -58,10 +62,15 @@ def freeze(model):
     return model
 
 
-def begin(model, method, **arguments):
-    """Open a method: one at a time. Raises ValueError if the model already carries one."""
+def refuse_second(model):
+    """One method at a time: raise ValueError if the model already carries one."""
     if carried := getattr(model, "delta", None):
         raise ValueError(f"the model already carries {carried.method}; remove or merge it first")
+
+
+def begin(model, method, **arguments):
+    """Open a method. Raises ValueError if the model already carries one."""
+    refuse_second(model)
     model.delta = Delta(method, arguments, base_hash(model))
     return freeze(model)
 
@@ -96,17 +105,27 @@ def choose(model, targets):
 def replace(model, match, make):
     """Swap every submodule whose name matches for make(it); return the names.
 
-    No match is an error.
+    No match is an error. Where `make` refuses, the model is plain again, as before `begin`.
     """
     names = [name for name, _ in model.named_modules() if name and match(name)]
     if not names:
         raise ValueError("no module of the model matches; nothing was replaced")
-    for name in names:
+    try:
+        made = {name: make(model.get_submodule(name)) for name in names}
+    except ValueError:
+        release(model)
+        raise
+    for name, new in made.items():
         parent, _, child = name.rpartition(".")
         parent = model.get_submodule(parent)
-        new = make(getattr(parent, child))
         setattr(parent, child, new.train(parent.training))
     return names
+
+
+def release(model):
+    """The model carries nothing any more, and all of it trains."""
+    model.delta = None
+    return model.requires_grad_(True)
 
 
 def trainable_parameters(model):
@@ -135,9 +154,9 @@ class Attachment:
 
 
 def attachments(model):
-    """Every module that a method put through one of the three doors, in the model's order."""
+    """Every module that a method put through one of the three doors, in the body's order."""
     found = []
-    for path, parent in model.named_modules():
+    for path, parent in body(model).named_modules():
         for child, module in parent.named_children():
             name = f"{path}.{child}" if path else child
             if hasattr(module, "frozen"):
