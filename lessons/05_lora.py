@@ -45,7 +45,7 @@ base = pretrained.open_base("gpt")
 words = task.open_task("table_to_text", base.config.context, TRAIN, DEV, TEST)
 print(f"{len(words.train)} examples to train on, {len(words.test)} tables to be tested on, such as")
 print(f"  table     {words.test[0].prompt}\n  a person  {words.test[0].response}")
-print(f"  the base  {task.respond(base, words, words.test[:1])[0][:80]}")
+print(f"  the base  {task.respond(base, words, words.test[:1])[0][:80]!r}")
 
 # %% B starts at zero, so the adapted model is the base model, to the last bit
 torch.manual_seed(SEED)
@@ -75,7 +75,7 @@ answers = {name: task.respond(model, words) for name, model in models.items()}
 scores = {name: task.score(texts, words.test) for name, texts in answers.items()}
 for name, score in scores.items():
     print(f"{name}: BLEU {score['bleu']:.1f}, all slots {score['all_slots']:.0%}")
-    print(f"    {answers[name][0][:96]}")
+    print(f"    {answers[name][0][:96]!r}")
 gain = scores["lora"]["bleu"] - scores["base"]["bleu"]
 findings.state(f"LoRA teaches the task, BLEU {gain:+.1f}", gain > 20)
 

@@ -34,6 +34,8 @@ def open_task(name, context, train=None, dev=64, test=64, data=settings.DATA):
     tokenizer = Tokenizer.load()
     if data:
         parts = records.split(records.read(data, kind="pair"), (0.8, 0.1, 0.1))
+        if not all(parts):
+            raise ValueError(f"{data}: {sum(map(len, parts))} pairs; expected at least 10 meanings")
         parts[0], train, name = records.one_per_reference(parts[0]), None, str(data)
     else:
         files = [ROOT / "data" / f"{name}_{part}.jsonl" for part in ("train", "dev", "test")]

@@ -12,7 +12,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
     """Show a default behind an option's help, unless there is none to show."""
 
     def _get_help_string(self, action):
-        if action.default in (None, False):
+        if action.default is None or action.default is False:
             return action.help
         return super()._get_help_string(action)
 
@@ -47,7 +47,9 @@ def main(words=None):
         print(f"minift {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nminift {options.command}: stopped; --resume goes on where it was saved")
+        resumes = hasattr(options, "resume")
+        word = "; --resume goes on from the last checkpoint, if one was saved" if resumes else ""
+        print(f"\nminift {options.command}: stopped{word}")
         return 130
     return 0
 

@@ -45,11 +45,10 @@ class Plan:
     def __post_init__(self):
         if self.warmup is None:
             object.__setattr__(self, "warmup", max(1, self.steps // 10))
-        if self.steps < 1 or self.accumulate < 1 or not 0 <= self.warmup <= self.steps:
-            raise ValueError(
-                f"steps={self.steps}, accumulate={self.accumulate}, warmup={self.warmup}: expected "
-                "steps >= 1, accumulate >= 1 and warmup from 0 to steps"
-            )
+        counts = self.steps >= 1 and self.accumulate >= 1 and 0 <= self.warmup <= self.steps
+        if not (counts and self.lr > 0):
+            word = "expected lr > 0, steps and accumulate >= 1, warmup from 0 to steps"
+            raise ValueError(f"{self}: {word}")
 
 
 @dataclass(frozen=True)

@@ -211,14 +211,14 @@ def test_a_finding_is_paired_by_seed():
 
 
 def test_a_claim_that_fails_stops_a_full_run(monkeypatch, capsys):
-    """`state` raises on a false claim, except in a fast run, which only says so."""
+    """`state` raises on a false claim, except in a fast run, which finds nothing."""
     monkeypatch.setattr(findings.settings, "FAST", False)
     monkeypatch.setattr(findings.settings, "DATA", None)
     with pytest.raises(AssertionError, match="water is dry"):
         findings.state("water is dry", False)
     monkeypatch.setattr(findings.settings, "FAST", True)
     findings.state("water is dry", False)
-    assert capsys.readouterr().out == "not shown in this run: water is dry\n"
+    assert capsys.readouterr().out == "a fast run finds nothing: water is dry\n"
 
 
 def test_candidates_take_turns():

@@ -78,6 +78,8 @@ def fingerprint(model):
 def stored(base):
     """The rows that were made from this base, or else, with a word of warning, the last ones."""
     rows = sweep.read(SHIPPED)
+    if settings.DATA:
+        print("(The stored runs are those of the lesson's own task, table to text.)")
     if not rows:
         raise ValueError(f"{SHIPPED}: no runs; expected those of “python -m lessons sweep 05”")
     made_from = {row["setting"]["base"] for row in rows}

@@ -67,7 +67,7 @@ def run(options):
     plotting.loss_curve(history, out / "loss.png", options.method)
     after = history[-1]["held_out_loss"]
     print(f"held-out loss {before:.4f} before, {after:.4f} after {options.steps} steps")
-    print(f"{file}: {file.stat().st_size / 1024:,.0f} KB; loss curve in {out / 'loss.png'}")
+    print(f"{file}: {file.stat().st_size / 1000:,.0f} kB; loss curve in {out / 'loss.png'}")
 
 
 def train_as_told(model, batches, dev, options):
@@ -77,12 +77,12 @@ def train_as_told(model, batches, dev, options):
         batches,
         type(model).loss,
         steps=options.steps,
-        lr=options.lr or LEARNING_RATE[options.method],
+        lr=LEARNING_RATE[options.method] if options.lr is None else options.lr,
         accumulate=options.accumulate,
         bf16=options.bf16,
         device=options.device,
         out=options.out,
-        save_every=100,
+        save_every=25,
         evaluate=dev,
         evaluate_every=max(options.steps // 10, 1),
         resume=options.resume,
@@ -124,7 +124,7 @@ def parameter_table(model, method):
     rows = [
         ("frozen base", f"{count.base:,}", ""),
         (f"{method}: trained", f"{count.trained:,}", f"{count.share:.2%} of the base"),
-        (f"{method}: stored", f"{count.stored:,}", f"{count.stored * 4 / 1024:,.0f} KB a task"),
+        (f"{method}: stored", f"{count.stored:,}", f"{count.stored * 4 / 1000:,.0f} kB a task"),
         ("task's head", f"{count.head:,}", "trained and stored as well"),
     ]
     return "\n".join(f"  {name:<18}{number:>14}   {word}" for name, number, word in rows)

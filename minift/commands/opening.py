@@ -69,6 +69,8 @@ def open_delta(options):
 
 def read(path, options):
     """The records of a file; what was skipped is said."""
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"--limit {options.limit}; expected at least 1")
     found = records.read(path, kind=options.kind, columns=options.columns)
     print(f"{path}: {found.summary()}" + (f", first {found.skipped[0]}" if found.skipped else ""))
     return found[: options.limit] if options.limit else found

@@ -61,14 +61,14 @@ def deciding(model):
             module.training = was
 
 
-def check_arguments(model, ids, max_new_tokens, temperature, top_k, top_p):
+def check_arguments(model, ids, max_new_tokens, temperature, top_k, top_p, beams):
     """One clear line for an empty prompt, an impossible number, or a text that will not fit."""
     if not len(ids) or not all(len(row) for row in ids):
         raise ValueError("generate: an empty prompt; expected at least one token a row")
     if max_new_tokens < 1 or temperature < 0 or not 0 < (1.0 if top_p is None else top_p) <= 1:
         raise ValueError("generate: expected max_new_tokens ≥ 1, temperature ≥ 0 and 0 < top_p ≤ 1")
-    if (1 if top_k is None else top_k) < 1:
-        raise ValueError(f"generate: top_k {top_k}; expected at least 1")
+    if (1 if top_k is None else top_k) < 1 or beams < 1:
+        raise ValueError(f"generate: top_k {top_k} and beams {beams}; expected at least 1")
     room = model.config.context - (0 if model.prefix is None else model.prefix.length)
     longest = max(map(len, ids))
     if longest + max_new_tokens > room:
@@ -97,7 +97,7 @@ def generate(
     Raises ValueError for an empty prompt or one that leaves no room for the new tokens.
     """
     prompts = ids.tolist() if torch.is_tensor(ids) else [list(row) for row in ids]
-    check_arguments(model, prompts, max_new_tokens, temperature, top_k, top_p)
+    check_arguments(model, prompts, max_new_tokens, temperature, top_k, top_p, beams)
     device = model.embedding.weight.device
     ids, mask = left_pad(prompts, pad)
     ids, mask = ids.to(device), None if mask is None else mask.to(device)

@@ -34,6 +34,11 @@ class GPTConfig:
     n_heads: int
     dropout: float = 0.0
 
+    def __post_init__(self):
+        sizes = (self.vocab_size, self.context, self.d_model, self.n_layers, self.n_heads)
+        if min(sizes) < 1 or self.context < 2:
+            raise ValueError(f"{self}: expected sizes of at least 1 and a context of at least 2")
+
 
 def right_padded(mask):
     """True if the padding of each row, if any, stands right of its tokens."""
