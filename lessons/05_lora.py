@@ -40,7 +40,7 @@ assert torch.equal((W + 2 * B @ A) @ x, W @ x + 2 * B @ (A @ x))
 print(inspect.getsource(lora.LoRALinear.forward))
 print(inspect.getsource(lora.merge))
 
-# %% One task: a table becomes a text; the base has never been asked for that
+# %% One task: a table becomes a text; the base has read both, and was never asked for it
 base = pretrained.open_base("gpt")
 words = task.open_task("table_to_text", base.config.context, TRAIN, DEV, TEST)
 print(f"{len(words.train)} examples to train on, {len(words.test)} tables to be tested on, such as")
