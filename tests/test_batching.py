@@ -1,6 +1,6 @@
 """Encoding, padding, packing and order: masks against slow loops, packed against unpacked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -326,3 +326,12 @@ def test_a_stream_deals_windows_without_overlap():
     assert len(set(starts)) == 3
     with pytest.raises(ValueError, match="more than the context"):
         Stream(range(7), 7, 1)
+
+
+def test_a_gate_may_pool_over_the_prompt_alone():
+    """`pool` is True on real tokens that are not to be produced; a Batch moves with all it has."""
+    pair = Encoded((1, 5, 3, 6, 2), (False, False, False, True, True))
+    batch = pad([pair, Encoded((1, 7, 2), (False, False, True))], 0)
+    assert batch.pool.tolist() == [[True] * 3 + [False] * 2, [True] * 2 + [False] * 3]
+    moved = replace(batch, rows=torch.tensor([1, 0])).to("cpu")
+    assert moved.rows.tolist() == [1, 0] and torch.equal(moved.pool, batch.pool)

@@ -122,6 +122,24 @@ def test_dialogues_and_packed_rows(base, tmp_path, capsys):
     assert "hi\n  → " in capsys.readouterr().out
 
 
+def test_another_base_is_noticed_on_resume(base, tmp_path, capsys):
+    """Under full fine-tuning nothing is frozen, and yet a run goes on only from its own base."""
+    corpus, other = base / "corpus.jsonl", tmp_path / "other.safetensors"
+    assert finetune(base, corpus, tmp_path / "run", "--method", "full") == 0
+    model = pretrained.load(base / "b.safetensors")
+    model.norm.bias.data += 1
+    pretrained.save(model, other)
+    words = ("--method", "full", "--base", str(other), "--resume")
+    assert finetune(base, corpus, tmp_path / "run", *words) == 2
+    assert "cannot resume with other settings: method was" in capsys.readouterr().err
+
+
+def test_a_rate_of_zero_is_refused(base, tmp_path, capsys):
+    """`--lr 0` is not taken for a missing one."""
+    assert finetune(base, base / "corpus.jsonl", tmp_path / "run", "--lr", "0") == 2
+    assert "expected lr > 0" in capsys.readouterr().err
+
+
 def test_resume_goes_on_and_a_second_run_is_refused(base, tmp_path, capsys):
     """The same folder twice is refused; with --resume a finished run changes nothing."""
     data = base / "corpus.jsonl"
@@ -141,6 +159,7 @@ def test_resume_goes_on_and_a_second_run_is_refused(base, tmp_path, capsys):
         (["finetune", "--data", "nowhere.csv", "--out", "x"], "nowhere.csv: no such file"),
         (["evaluate", "--data", "nowhere.csv", "--base", "nobase"], "nobase: no such base"),
         (["generate", "--prompt", "x", "--delta", "nodelta"], "delta.safetensors: no such file"),
+        (["finetune", "--data", "x", "--out", "x", "--limit", "0"], "--limit 0; expected at least"),
     ],
 )
 def test_a_mistake_is_one_line(words, message, capsys):

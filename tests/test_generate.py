@@ -157,7 +157,17 @@ def test_bad_arguments_are_one_clear_line(arguments, message):
 
 def test_the_number_of_threads_is_put_back():
     """A small step runs on one thread; afterwards, and after an error, as many as before."""
-    before = torch.get_num_threads()
+    was = torch.get_num_threads()
+    torch.set_num_threads(2)  # one thread would look the same inside and outside
+    try:
+        hold_threads(2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(was)
+
+
+def hold_threads(before):
+    """Inside a small step there is one thread; behind it there are `before` again."""
     with threads_for(SMALL - 1, torch.device("cpu")):
         assert torch.get_num_threads() == 1
     with pytest.raises(RuntimeError), threads_for(0, torch.device("cpu")):

@@ -73,6 +73,24 @@ def test_what_is_not_a_base_is_one_clear_line(tmp_path):
         pretrained.open_base(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("activation_function", "relu"),
+        ("layer_norm_epsilon", 1e-6),
+        ("scale_attn_weights", False),
+        ("scale_attn_by_inverse_layer_idx", True),
+        ("tie_word_embeddings", False),
+    ],
+)
+def test_a_gpt2_that_computes_otherwise_is_refused(tmp_path, name, value):
+    """A setting that our GPT does not have would give other numbers without a word."""
+    tensors = gpt2_folder(tmp_path, model(), **{name: value})
+    safetensors.write(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(ValueError, match=f"config.json: {name} {value}; expected"):
+        pretrained.load_gpt2(tmp_path)
+
+
 def test_new_vocabulary_rows_start_at_the_mean(tmp_path):
     """Old tokens keep their logits; a new row is the mean of the old ones; shrinking is refused."""
     gpt, ids = model(), tokens(2, 7)

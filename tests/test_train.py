@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from minift import ROOT, train
+from minift import ROOT, journal, train
 from tests.toy_run import Toy, ToyBatches, noisy_evaluation, toy, toy_loss, toy_penalty
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}
@@ -216,6 +216,12 @@ def test_after_step_comes_between_step_and_zero_grad():
 
     fit(model, 4, accumulate=2, after_step=after_step)
     assert calls == [1, 2, 3, 4]
+
+
+def test_an_evaluation_may_return_tensors():
+    """Numbers of torch and numpy go into the log as plain ones."""
+    rows = journal.evaluated(lambda model, step: {"a": torch.tensor(0.5)}, torch.nn.Identity(), 1)
+    assert rows == {"a": 0.5} and type(rows["a"]) is float
 
 
 def test_evaluation_changes_nothing():
