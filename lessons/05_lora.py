@@ -85,7 +85,7 @@ torch.manual_seed(SEED)
 thin = lora.add_lora(copy.deepcopy(base), rank=1, alpha=2)
 thin_loss = task.tune(thin, words, STEPS, LR, SEED)[-1]["dev_loss"]
 print(f"here: dev loss of rank 1 {thin_loss:.3f}, of rank {RANK} {final['lora']:.3f}")
-rows = lesson05.stored(base)
+rows = lesson05.STORED.rows(base)
 pictures_lora.ranks(rows, out("05") / "rank.png")
 one, eight, most = (lesson05.lora_cell(rank=r) for r in (1, 8, 32))
 print(findings.against(rows, "all_slots", "rank 8 beats rank 1 (all slots)", eight, one))

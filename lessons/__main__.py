@@ -104,7 +104,7 @@ def sweep(lesson, one):
     if find_spec(name) is None:
         raise ValueError(f"lesson {lesson.number} reads no long runs")
     module = import_module(name)
-    return module.compare_one() if one else module.rebuild()
+    return module.STORED.compare_one() if one else module.rebuild()
 
 
 def main(arguments=None):

@@ -25,16 +25,24 @@ over the classes c that are a label or a prediction at least once; others have n
 
     perplexity = exp(total negative log-likelihood / tokens)          (8)
     distinct-n = different n-grams / all n-grams of all texts         (9)
+    complete = texts that hold all of K / all texts                   (10)
+
+K are the words that every reference of a text has, little words (`LITTLE`) apart: what no right
+answer can do without, such as its names and numbers. BLEU forgives a wrong name, this does not.
 """
 
 import math
 import re
+import statistics
 from collections import Counter
 
 from minift.tokenizer import HAN
 
 HAN_CHARACTER = re.compile(f"([{HAN}])")
 ROUGE_WORD = re.compile(f"[a-z0-9]+|[{HAN}]")
+LITTLE = "a an the and or but so as of in on at to by for from with into it its is are was were be"
+LITTLE += " been has have had do does did that this these those there he she his her they their who"
+LITTLE = frozenset(LITTLE.split()) | frozenset("的了是在有和与也都就而及着过地得这那一个")
 
 
 def spaced_words(text):
@@ -55,7 +63,7 @@ def check_pairs(left, right, what):
 
 
 def check_references(hypotheses, references):
-    """Each hypothesis has a list of references, with at least one text in it."""
+    """Each hypothesis has a list of references, at least one."""
     check_pairs(hypotheses, references, "hypotheses and references")
     for i, several in enumerate(references):
         if isinstance(several, str) or not len(several):
@@ -80,7 +88,7 @@ def bleu(hypotheses, references, longest=4):
     if not any(matched) or not all(total):
         return 0.0
     penalty = min(1.0, math.exp(1 - wanted_length / length))  # (2)
-    return 100 * penalty * geometric_mean(smoothed_precisions(matched, total))  # (1)
+    return 100 * penalty * statistics.geometric_mean(smoothed_precisions(matched, total))  # (1)
 
 
 def smoothed_precisions(matched, total):
@@ -91,11 +99,6 @@ def smoothed_precisions(matched, total):
             smallest /= 2
         precisions.append((right or smallest) / all_of_them)  # (3)
     return precisions
-
-
-def geometric_mean(numbers):
-    """Of positive numbers."""
-    return math.exp(sum(map(math.log, numbers)) / len(numbers))
 
 
 def rouge(hypotheses, references):
@@ -178,3 +181,18 @@ def distinct(texts, n):
     for text in texts:
         counts.update(ngrams(spaced_words(text), n))
     return len(counts) / max(1, counts.total())  # (9)
+
+
+def content_words(text):
+    """The words of a text, little ones apart: runs of [a-z0-9] in lower case, Han characters."""
+    return set(ROUGE_WORD.findall(text.lower())) - LITTLE
+
+
+def complete(hypotheses, references):
+    """The share of hypotheses that hold every content word which all of their references hold."""
+    check_references(hypotheses, references)
+    held = [
+        content_words(text) >= set.intersection(*map(content_words, several))
+        for text, several in zip(hypotheses, references, strict=True)
+    ]
+    return sum(held) / len(held)  # (10)

@@ -79,7 +79,8 @@ def write(records, path):
 def as_row(record):
     """The fields of a record's row."""
     if isinstance(record, Chat):
-        return {"messages": [as_message(turn) for turn in record.turns]}
+        row = {"messages": [as_message(turn) for turn in record.turns]}
+        return row | ({"references": record.references} if record.references else {})
     if isinstance(record, Ranked):
         placed = [(text, place) for place, group in enumerate(record.groups) for text in group]
         responses, ranks = zip(*placed, strict=True)

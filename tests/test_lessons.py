@@ -264,23 +264,24 @@ def test_the_grid_has_what_the_pictures_show(tmp_path):
 
 def test_stored_runs_name_their_base(tmp_path, monkeypatch, capsys):
     """Runs of another base are read with a warning, and a rebuild drops them; none is an error."""
-    from lessons.sweeps import lesson05
+    from lessons import settings
+    from lessons.sweeps import lesson05, stored
     from minift import sweep
 
-    file = tmp_path / "runs.jsonl"
-    monkeypatch.setattr(lesson05, "SHIPPED", file)
-    monkeypatch.setattr(lesson05, "FILE", file)
-    monkeypatch.setattr(lesson05, "fingerprint", lambda base: base)
+    monkeypatch.setattr(settings, "RESULTS", tmp_path)
+    monkeypatch.setattr(settings, "FAST", False)
+    monkeypatch.setattr(stored, "fingerprint", lambda base: base)
+    runs = lesson05.STORED
     with pytest.raises(ValueError, match="python -m lessons sweep 05"):
-        lesson05.stored("0123abcd")
+        runs.rows("0123abcd")
     for row in stored_runs(lesson05)[:3]:
-        sweep.append(file, row)
-    assert len(lesson05.stored("0123abcd")) == 3 and not capsys.readouterr().out
-    assert len(lesson05.stored("ffffffff")) == 3 and "0123abcd" in capsys.readouterr().out
-    lesson05.forget_others("0123abcd")
-    assert len(sweep.read(file)) == 3
-    lesson05.forget_others("ffffffff")
-    assert sweep.read(file) == []
+        sweep.append(runs.file, row)
+    assert len(runs.rows("0123abcd")) == 3 and not capsys.readouterr().out
+    assert len(runs.rows("ffffffff")) == 3 and "0123abcd" in capsys.readouterr().out
+    runs.forget_others("0123abcd")
+    assert len(sweep.read(runs.file)) == 3
+    runs.forget_others("ffffffff")
+    assert sweep.read(runs.file) == []
 
 
 def test_changes_of_low_rank_use_few_directions():

@@ -232,3 +232,25 @@ def test_wrong_labels_and_counts_are_one_line():
             metric([], [])
     with pytest.raises(ValueError, match="^tokens: 0; expected at least 1$"):
         metrics.perplexity(1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "references", "want"),
+    (
+        ("Tom bought 3 hats.", ["Tom bought 3 hats.", "3 hats were bought by Tom."], 1.0),
+        ("3 hats, by Tom, bought!", ["Tom bought 3 hats.", "3 hats were bought by Tom."], 1.0),
+        ("Tom bought 4 hats.", ["Tom bought 3 hats.", "3 hats were bought by Tom."], 0.0),
+        ("Tim bought 3 hats.", ["Tom bought 3 hats."], 0.0),
+        ("A pub.", ["It is a pub.", "This pub!"], 1.0),
+        ("汤姆的三顶帽子", ["汤姆有三顶帽子。", "三顶帽子是汤姆的。"], 1.0),
+        ("汤姆有两顶帽子。", ["汤姆有三顶帽子。", "三顶帽子是汤姆的。"], 0.0),
+    ),
+)
+def test_complete_asks_for_what_all_references_share(answer, references, want):
+    """Wording and little words are free; a name or number that every reference has is not."""
+    assert metrics.complete([answer], [references]) == want
+
+
+def test_complete_is_the_share_of_texts():
+    """One of two texts says what its references share."""
+    assert metrics.complete(["a red hat", "a cup"], [["the red hat"], ["the blue cup"]]) == 0.5

@@ -524,3 +524,29 @@ def test_one_per_reference():
     many = records.one_per_reference(records.Records([pair, pair], kind="pair"))
     assert [r.response for r in many] == ["a", "b", "c"] * 2 and many.kind == "pair"
     assert {r.references for r in many} == {("a",), ("b",), ("c",)} and many[0].source == "f:1"
+
+
+@pytest.mark.parametrize(
+    "row",
+    (
+        {"instruction": "Name one.", "input": "", "output": "a", "references": ["a", "b"]},
+        {"prompt": "Name one.", "response": "a", "references": ["b", "a"]},
+    ),
+)
+def test_references_of_a_pair_are_read(tmp_path, row):
+    """All right answers of a row are kept, the response first."""
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert records.read(file)[0].references == ("a", "b")
+
+
+def test_references_of_a_dialogue_are_read_and_written(tmp_path):
+    """The right last answers come back from a file, and none where none were told."""
+    turns = [{"role": "user", "content": "Name one."}, {"role": "assistant", "content": "a"}]
+    file = tmp_path / "rows.jsonl"
+    rows = [{"messages": turns, "references": ["b"]}, {"messages": turns}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = records.read(file)
+    assert [chat.references for chat in found] == [("a", "b"), ()]
+    records.write(found, tmp_path / "again.jsonl")
+    assert records.read(tmp_path / "again.jsonl") == found

@@ -1,210 +1,181 @@
-"""English sentences for a table: every slot has wordings for three places, frames join them.
+"""English sentences for a table: a frame tells some of the slots, further sentences the rest.
 
 pre    before the noun          a *family-friendly* pub
-post   after the noun           a pub *with a low customer rating*, *near Mira's Kitchen*
+with   behind the noun          a pub *with a low customer rating*
+where  area and neighbour       a pub *in the old town near Mira's Kitchen*
 verb   as a predicate           It *serves Thai food*
+say    a clause of its own      *Customers give it a low rating*
 """
 
 import random
 
+from data.generate.describe_frames import Placed, frames, places, take, wordings
 from data.generate.grammar import sentences
+from data.generate.reading import phrases
 from data.generate.tables import Table
 
-PLACES = {
-    "riverside": ("by the riverside", "in the riverside area"),
-    "city centre": ("in the city centre",),
-    "harbour": ("at the harbour", "in the harbour area"),
-    "old town": ("in the old town",),
-    "market square": ("on the market square",),
-    "university quarter": ("in the university quarter",),
-    "hillside": ("on the hillside",),
-    "station district": ("in the station district",),
+WHERE = ("area", "near")
+ORDER = ("food", "priceRange", "customer rating", "familyFriendly", *WHERE)  # that of predicates
+NEEDS = {  # what a frame must have for such a place; the verb takes what is left
+    "food": ("food",),
+    "having": ("priceRange", "customer rating"),
+    "at": ("food", "priceRange", "familyFriendly"),
+    "where": WHERE,
+    "one": ORDER,
+    "verb": ORDER,
 }
-SPENDING = {  # wordings of a price range that is given in pounds
-    "post": ("with meals for {}", "with prices of {}"),
-    "verb": ("charges {} for a meal", "has prices of {}", "offers meals for {}"),
+GLADLY = {"pre": 2, "where": 3, "with": 2, "rest": 2}  # how often the other slots go where
+TWO = {"where": 0.6, "verb": 0.35}  # how often such a place tells two slots
+SPOKEN = 0.35  # of the further clauses have a subject of their own
+SENTENCES = 3
+GROUPS = {  # the further clauses by sentence
+    1: ((1,),),
+    2: ((2,), (2,), (1, 1)),
+    3: ((3,), (2, 1), (1, 2)),
+    4: ((2, 2),),
 }
-PRICES = {
-    "cheap": {
-        "pre": ("cheap", "inexpensive"),
-        "post": ("with low prices",),
-        "verb": ("is cheap", "has low prices"),
-    },
-    "moderate": {
-        "pre": ("moderately priced", "mid-priced"),
-        "post": ("with moderate prices", "in the moderate price range"),
-        "verb": ("has moderate prices", "is moderately priced"),
-    },
-    "high": {
-        "pre": ("expensive", "high-priced"),
-        "post": ("with high prices", "in the high price range"),
-        "verb": ("has high prices", "is expensive"),
-    },
-}
-RATINGS = {
-    "post": ("with a(n) {} customer rating",),
-    "verb": ("has a(n) {} customer rating", "gets a(n) {} rating from its customers"),
-}
-SCORES = {
-    "post": ("with a customer rating of {}", "rated {} by its customers"),
-    "verb": ("has a customer rating of {}", "is rated {} by its customers"),
-}
-FAMILY = {
-    "yes": {
-        "pre": ("family-friendly", "child-friendly"),
-        "verb": ("is family-friendly", "welcomes families", "welcomes children"),
-    },
-    "no": {
-        "pre": ("adults-only",),
-        "verb": ("is not family-friendly", "does not welcome children", "is for adults only"),
-    },
-}
-POLARITY = {  # predicates of opposite polarity are joined by "but"
+POLARITY = {  # two predicates of opposite polarity are joined by "but"
     ("familyFriendly", "yes"): 1, ("familyFriendly", "no"): -1,
     ("customer rating", "high"): 1, ("customer rating", "low"): -1,
     ("customer rating", "5 out of 5"): 1, ("customer rating", "1 out of 5"): -1,
     ("priceRange", "cheap"): 1, ("priceRange", "high"): -1,
 }  # fmt: skip
 
-# {np} is the noun with what stands before it, {where} area and neighbour, {with} price or rating,
-# {post} both of these, {verb} a predicate. What a frame leaves out is told in further sentences.
-FRAMES = (
-    "{name} is a(n) {np}{post}.",
-    "{name} is a(n) {np}{post}, and it {verb}.",
-    "{name} is a(n) {np} that {verb}.",
-    "{name}, a(n) {np}{post}, {verb}.",
-    "{name} {verb}. It is a(n) {np}{post}.",
-    "{name} is the name of a(n) {np}{post}.",
-    "There is a(n) {np} called {name}{post}.",
-    "There is a(n) {np} named {name}{where}. It {verb}.",
-    "You can find a(n) {np} called {name}{where}.",
-    "If you are looking for a(n) {np}{post}, try {name}.",
-    "If you want a(n) {np}{post}, go to {name}.",
-    "For a(n) {np}{post}, there is {name}.",
-    "Looking for a(n) {np}{post}? {name} is one.",
-    "{Where}, there is a(n) {np} called {name}{with}.",
-    "{Where}, you will find {name}, a(n) {np}{with}.",
-    "{Where} stands {name}, a(n) {np}{with}.",
-    "{name} is{where}. It is a(n) {np}{with}.",
-    "{name} is located{where} and {verb}. It is a(n) {np}.",
-    "{name} can be found{where}; it is a(n) {np}{with}.",
-    "Located{where}, {name} is a(n) {np}{with}.",
-    "A(n) {np}{where} is called {name}.",
-    "The {np}{where} is called {name}, and it {verb}.",
-    "People who want a(n) {np}{post} can go to {name}.",
-    "This {np}{post} is called {name}.",
-    "Visit {name}, a(n) {np}{post}.",
-    "The name of this {np}{post} is {name}.",
-)
-INVITING = ("If", "For", "Looking", "People", "Visit")
+
+def describe(rng: random.Random, table: Table, split: str = "corpus") -> str:
+    """One to three sentences that tell all slots of the table, in a frame of this split."""
+    known = frames("en", split, table)
+    while True:
+        frame = rng.choice(known)
+        placed = place_slots(rng, frame, table)
+        left = SENTENCES - len(frame.replace("? ", ". ").split(". "))
+        rest = points(rng, placed["rest"]) if placed else []
+        sizes = [size for size in GROUPS.get(len(rest), ()) if len(size) <= left]
+        if placed and (sizes or not rest):
+            told = fill(rng, frame, placed, table)
+            after = further(rng, rest, sizes, table, told.split(". ")[-1])
+            return sentences(" ".join([told, *after]))
 
 
-def wordings(slot: str, value: str) -> dict[str, tuple[str, ...]]:
-    """The wordings of one slot by their place in the sentence."""
-    if slot == "food":
-        food = value if value in ("seafood", "fast food") else f"{value} food"
-        return {"pre": (value,), "verb": (f"serves {food}", f"offers {food}")}
-    if slot == "familyFriendly":
-        return FAMILY[value]
-    if slot == "near":
-        return {"where": (f"near {value}", f"close to {value}"), "verb": (f"is near {value}",)}
-    if slot == "area":
-        return {"where": PLACES[value], "verb": tuple(f"is {place}" for place in PLACES[value])}
-    if slot == "priceRange" and value in PRICES:
-        return PRICES[value]
-    patterns = SPENDING if slot == "priceRange" else SCORES if "5" in value else RATINGS
-    made = {place: tuple(p.format(value) for p in ps) for place, ps in patterns.items()}
-    return made | ({"pre": ("highly rated",)} if value == "high" else {})
+def place_slots(rng: random.Random, frame: str, table: Table) -> Placed | None:
+    """Send every slot but name and eatType to a place in the frame or behind it.
 
-
-def suits(frame: str, table: Table) -> bool:
-    """Whether the table can fill what the frame must have."""
-    places = [slot for slot in ("area", "near") if slot in table]
-    if frame.startswith(INVITING) and table.get("customer rating") in ("low", "1 out of 5"):
-        return False  # nobody looks for a badly rated place
-    spare = len(table) - 1 - ("eatType" in table)
-    needs_where = "where}" in frame.lower()
-    if needs_where and not places:
-        return False
-    return "{verb}" not in frame or spare > needs_where
-
-
-def place_slots(rng: random.Random, frame: str, table: Table) -> dict[str, list[str]]:
-    """Send every slot but name and eatType to a place that the frame has, must-haves first."""
-    slots = [slot for slot in table if slot not in ("name", "eatType")]
-    rng.shuffle(slots)
-    needs_where, needs_verb = "where}" in frame.lower(), "{verb}" in frame
-    slots.sort(key=lambda slot: slot not in ("area", "near"))
-    placed: dict[str, list[str]] = {"pre": [], "where": [], "post": [], "verb": []}
-    if needs_where:
-        placed["where"].append(slots.pop(0))
-    if needs_verb:
-        placed["verb"].append(slots.pop(rng.randrange(len(slots))))
-    for slot in slots:
-        placed[rng.choice(open_places(frame, placed, slot, table[slot]))].append(slot)
+    None if the table has not what the frame must have.
+    """
+    free, asked = [slot for slot in table if slot not in ("name", "eatType")], places(frame)
+    placed: Placed = {place: [] for place in (*NEEDS, *GLADLY)}
+    for place, wanted in NEEDS.items():
+        if place in asked:
+            placed[place] = take(rng, free, wanted, 1 + (rng.random() < TWO.get(place, 0)))
+            if not placed[place]:
+                return None
+    for slot in rng.sample(free, len(free)):
+        rooms = [room for room in GLADLY if fits(room, slot, table, placed, asked)]
+        placed[rng.choices(rooms, [GLADLY[room] for room in rooms])[0]].append(slot)
     return placed
 
 
-def open_places(frame: str, placed: dict[str, list[str]], slot: str, value: str) -> list[str]:
-    """Places where the slot has a wording and the frame has room; a predicate always fits."""
-    has = wordings(slot, value)
-    room = ["verb"]
-    if "pre" in has and (slot == "food" or len(set(placed["pre"]) - {"food"}) < 2):
-        room += ["pre", "pre"]
-    if "where" in has and ("{post}" in frame or "where}" in frame.lower()):
-        room += ["where", "where", "where"]
-    if "post" in has and ("{post}" in frame or "{with}" in frame) and not placed["post"]:
-        room += ["post", "post"]
-    return room
+def fits(room: str, slot: str, table: Table, placed: Placed, asked: tuple[str, ...]) -> bool:
+    """Whether the slot has a wording for this place and the frame still has room for it."""
+    if room == "rest":
+        return True
+    if room == "where":
+        return slot in WHERE and any(place in asked for place in ("post", "place", "where"))
+    if room not in wordings(slot, table[slot], "en"):
+        return False
+    if slot == "area" and "eatType" not in table:
+        return False  # nobody says "a riverside place to eat"
+    if room == "with":
+        return not placed["with"] and ("post" in asked or "with" in asked)
+    heads = [told for told in placed["pre"] if told in ("food", "area")]
+    return slot in ("food", "area") or len(placed["pre"]) - len(heads) < 2
 
 
-def describe(rng: random.Random, table: Table) -> str:
-    """One to three sentences that tell all slots of the table."""
-    frame = rng.choice([f for f in FRAMES if suits(f, table)])
-    placed = place_slots(rng, frame, table)
-    said = {
-        place: [rng.choice(wordings(slot, table[slot])[place]) for slot in ordered(slots)]
-        for place, slots in placed.items()
-    }
-    where, extra = (" ".join(["", *said[place]]) for place in ("where", "post"))
-    filled = {"np": noun_phrase(said["pre"], placed["pre"], table), "name": table["name"]}
-    filled |= {"where": where, "Where": where.strip(), "with": extra, "post": where + extra}
-    rest = list(zip(ordered(placed["verb"]), said["verb"], strict=True))
-    if "{verb}" in frame:
-        filled["verb"] = rest.pop(0)[1]
-    told = [frame.format(**filled), *further(rng, rest, table)]
-    return sentences(" ".join(told))
+def fill(rng: random.Random, frame: str, placed: Placed, table: Table) -> str:
+    """The frame with all its places filled."""
+    given = {"name": table["name"], "np": noun_phrase(rng, placed["pre"], table)}
+    given["where"] = located(rng, placed["where"], table) if placed["where"] else ""
+    given["place"] = " " * bool(given["where"]) + given["where"]
+    for place, told in (("with", "with"), ("having", "with"), ("at", "at")):
+        said = [rng.choice(wordings(slot, table[slot], "en")[told]) for slot in placed[place]]
+        given[place] = " ".join(said)
+    given["with"] = " " * bool(given["with"]) + given["with"]
+    given["post"] = given["with"] + given["place"]
+    if placed["food"]:
+        given["food"] = wordings("food", table["food"], "en")["dish"][0]
+    for place in ("one", "verb"):
+        given[place] = predicates(rng, points(rng, placed[place]), table) if placed[place] else ""
+    return frame.format(**given)
 
 
-def ordered(slots: list[str]) -> list[str]:
-    """The order that sounds natural; the cuisine comes last, next to the noun."""
-    order = ("familyFriendly", "customer rating", "priceRange", "area", "near", "food")
-    return sorted(slots, key=order.index)
+def noun_phrase(rng: random.Random, slots: list[str], table: Table) -> str:
+    """'cheap and family-friendly Italian riverside pub'."""
+    noun = table.get("eatType") or ("place" if slots and rng.random() < 0.5 else "place to eat")
+    said = {slot: rng.choice(wordings(slot, table[slot], "en")["pre"]) for slot in slots}
+    for near_noun in ("area", "food"):
+        if near_noun in said:
+            noun = f"{said.pop(near_noun)} {noun}"
+    return " ".join([*[rng.choice((", ", " and ")).join(said.values())] * bool(said), noun])
 
 
-def noun_phrase(said: list[str], slots: list[str], table: Table) -> str:
-    """'family-friendly, cheap Italian pub'."""
-    said, noun = list(said), table.get("eatType", "place to eat")
-    if "food" in slots:
-        noun = f"{said.pop()} {noun}"
-    return " ".join([*[", ".join(said)] * bool(said), noun])
+def located(rng: random.Random, slots: list[str], table: Table) -> str:
+    """'in the old town near Mira's Kitchen'."""
+    slots = sorted(slots) if rng.random() < 0.6 else slots
+    return " ".join(rng.choice(wordings(slot, table[slot], "en")["where"]) for slot in slots)
 
 
-def further(rng: random.Random, rest: list[tuple[str, str]], table: Table) -> list[str]:
-    """Sentences for the remaining predicates, at most two in each."""
-    told = []
-    while rest:
-        pair, rest = rest[:2], rest[2:]
-        subject = rng.choice(("it", "it", "the place", f"the {table.get('eatType', 'place')}"))
-        also = "also " if told and pair[0][1].startswith(("has", "serves", "offers")) else ""
-        signs = [POLARITY.get((slot, table[slot]), 0) for slot, _ in pair]
-        word = " but " if len(pair) == 2 and signs[0] * signs[1] < 0 else " and "
-        told.append(f"{subject} {also}{joined([verb for _, verb in pair], word)}.")
+def points(rng: random.Random, slots: list[str]) -> list[str]:
+    """The slots in a natural order, mostly; area and neighbour are one point."""
+    order = [slot for slot in ORDER if slot in slots]
+    if rng.random() < 0.3:
+        rng.shuffle(order)
+    if "area" in order and "near" in order:
+        order[order.index("area")] = "area and near"
+        order.remove("near")
+    return order
+
+
+def told_as(rng: random.Random, how: str, point: str, table: Table) -> str:
+    """A predicate or a clause for the point."""
+    slots = point.split(" and ")
+    lines = list(wordings(point, table[point], "en").get(how, ())) if len(slots) == 1 else []
+    if set(slots) <= set(WHERE):
+        where = located(rng, slots, table)
+        lines += [line.format(where=where) for line in phrases("venues")["place"][how]["en"]]
+    return rng.choice(lines)
+
+
+def further(rng: random.Random, rest: list[str], sizes: list, table: Table, last: str) -> list[str]:
+    """Sentences for the points that the frame has not told; `last` is what it has told."""
+    told, kind = [], table.get("eatType", "place")
+    for size in rng.choice(sizes) if rest else ():
+        group, rest = rest[:size], rest[size:]
+        spoken = [point for point in group if size < 3 and rng.random() < SPOKEN]
+        plain = [point for point in group if point not in spoken]
+        clauses = [told_as(rng, "say", point, table) for point in spoken]
+        if plain:
+            subjects = ["it", "it", "the place", f"the {kind}"]
+            before = (told or [last])[-1].lower()
+            subject = rng.choice([s for s in subjects if not before.startswith(s)])
+            verbs = predicates(rng, plain, table)
+            also = "also " * (bool(told) and verbs.startswith(("serves", "offers")))
+            clauses = [f"{subject} {also}{verbs}", *clauses]
+        told.append(f",{link(plain + spoken, table)}".join(clauses) + ".")
     return told
 
 
-def joined(verbs: list[str], word: str) -> str:
-    """'has low prices and a high customer rating': "has" is said once."""
-    if len(verbs) == 2 and word == " and " and all(verb.startswith("has ") for verb in verbs):
-        verbs = [verbs[0], verbs[1].removeprefix("has ")]
-    return word.join(verbs)
+def link(points: list[str], table: Table) -> str:
+    """'and', or 'but' between two points of opposite polarity."""
+    signs = [POLARITY.get((point, table.get(point)), 0) for point in points]
+    return " but " if len(points) == 2 and signs[0] * signs[1] < 0 else " and "
+
+
+def predicates(rng: random.Random, points: list[str], table: Table) -> str:
+    """'has low prices and a high customer rating': "has" or "is" is said once."""
+    verbs, word = [told_as(rng, "verb", point, table) for point in points], link(points, table)
+    alike = {"has "} | ({"is "} if set(points) <= {"priceRange", "familyFriendly"} else set())
+    if word == " and " and "menu" not in verbs[0]:
+        for verb in sorted(alike):
+            if all(said.startswith(verb) for said in verbs):
+                verbs = [verbs[0], *(said.removeprefix(verb) for said in verbs[1:])]
+    return word.join([", ".join(verbs[:-1]), verbs[-1]]) if len(verbs) > 1 else verbs[0]

@@ -1,85 +1,83 @@
-"""Chinese sentences for a table: a clause a slot, which stands before the noun or after 它."""
+"""Chinese sentences for a table: a frame tells some of the slots, a further sentence the rest.
+
+A clause is a predicate (它*位于河边*) and, with 的, an attribute (*位于河边*的餐厅).
+"""
 
 import random
 
+from data.generate.describe_frames import frames, places, take, wordings
 from data.generate.tables import Table
 
-# A clause is a predicate (它位于河边) and, with 的, an attribute (位于河边的餐厅).
-CLAUSES = {
-    "food": ("供应{}", "主打{}"),
-    "area": ("位于{}", "开在{}"),
-    "near": ("靠近{}", "离{}很近"),
-    "customer rating": ("顾客评分为{}", "顾客打分为{}"),
-}
-RATINGS = {"低": ("顾客评分低",), "一般": ("顾客评分一般",), "高": ("顾客评分高",)}
-PRICES = {
-    "便宜": ("价格便宜", "价钱便宜"),
-    "中等": ("价格中等", "价位中等"),
-    "较高": ("价格较高", "价位较高"),
-    "不到20英镑": ("人均不到20英镑", "一餐不到20英镑"),
-    "20到25英镑": ("人均20到25英镑", "一餐20到25英镑"),
-    "30英镑以上": ("人均30英镑以上", "一餐30英镑以上"),
-}
-FAMILY = {
-    "是": ("适合家庭", "适合带孩子来", "欢迎家庭"),
-    "否": ("不适合家庭", "不适合带孩子来", "不欢迎儿童"),
-}
-
-# {of} holds attributes with their 的, {noun} the kind of place; clauses left over follow with 它.
-FRAMES = (
-    "{name}是一家{of}{noun}。",
-    "{name}是{of}一家{noun}。",
-    "有一家{of}{noun}，叫{name}。",
-    "这里有一家叫{name}的{noun}，{clause}。",
-    "{name}{de}{clause}，是一家{of}{noun}。",
-    "{name}是一家{of}{noun}，{clause}。",
-    "如果你想找一家{of}{noun}，可以去{name}。",
-    "想去一家{of}{noun}，就来{name}吧。",
-    "{of}{noun}{name}{de}{clause}。",
-    "在{place}，有一家叫{name}的{noun}，{clause}。",
-    "你可以在{place}找到{name}，这是一家{of}{noun}。",
-    "{place}有一家{of}{noun}，名叫{name}。",
-)
+TOLD = ("food", "area", "near", "priceRange", "customer rating", "familyFriendly")
+NEEDS = {"place": ("area",), "near": ("near",), "food": ("food",), "Of": TOLD, "clause": TOLD}
+TWO = 0.5  # of the clauses and attributes come in pairs
+ATTRIBUTES = 0.75  # of the tables have attributes where a frame has room for them
+ANY = "小店"  # a place of which the table does not say the kind
+LONG = 3  # more clauses than these are two sentences
 
 
-def clauses(slot: str, value: str) -> tuple[str, ...]:
-    if slot == "familyFriendly":
-        return FAMILY[value]
-    if slot == "priceRange":
-        return PRICES[value]
-    if slot == "customer rating" and value in RATINGS:
-        return RATINGS[value]
-    return tuple(pattern.format(value) for pattern in CLAUSES[slot])
+def describe(rng: random.Random, table: Table, split: str = "corpus") -> str:
+    """One to three sentences that tell all slots of the Chinese table, in a frame of this split."""
+    known = frames("zh", split, table)
+    while True:
+        frame = rng.choice(known)
+        free = [slot for slot in table if slot not in ("name", "eatType")]
+        placed = place_slots(rng, frame, free)
+        if placed is not None:
+            return fill(frame, placed, table, rng) + further(rng, natural(rng, free), table)
 
 
-def describe(rng: random.Random, table: Table) -> str:
-    """One or two sentences that tell all slots of the (Chinese) table."""
-    slots = [slot for slot in table if slot not in ("name", "eatType")]
-    frame = rng.choice([f for f in FRAMES if suits(f, slots)])
-    rng.shuffle(slots)
-    if "{place}" in frame:
-        slots.remove("area")
-    said = [rng.choice(clauses(slot, table[slot])) for slot in slots]
-    filled = {"name": table["name"], "noun": table.get("eatType", "店")}
-    filled["place"] = table.get("area", "")
-    if "{clause}" in frame:
-        count = min(len(said), rng.choice((1, 2)))
-        filled["clause"] = "，".join(said.pop() for _ in range(count))
-        filled["de"] = possessive(filled["clause"])
-    count = min(len(said), rng.choice((1, 2, 2)) if "{of}" in frame else 0)
-    filled["of"] = "、".join(said.pop() for _ in range(count)) + "的" * bool(count)
-    rest = "它" + possessive(said[0]) + "，".join(said) + "。" if said else ""
-    return frame.format(**filled) + rest
+def place_slots(rng: random.Random, frame: str, free: list[str]) -> dict | None:
+    """Take the slots that the frame tells out of `free`; None if it must have one that is not."""
+    asked, placed = places(frame), {}
+    for place, wanted in NEEDS.items():
+        if place in asked:
+            most = 1 + (place in ("Of", "clause") and rng.random() < TWO)
+            placed[place] = natural(rng, take(rng, free, wanted, most))
+            if not placed[place]:
+                return None
+    if "of" in asked and free and rng.random() < ATTRIBUTES:
+        placed["of"] = natural(rng, take(rng, free, TOLD, 1 + (rng.random() < TWO)))
+    return placed
+
+
+def natural(rng: random.Random, slots: list[str]) -> list[str]:
+    """The slots in a natural order, mostly."""
+    if rng.random() < 0.3:
+        return rng.sample(slots, len(slots))
+    return [slot for slot in TOLD if slot in slots]
+
+
+def fill(frame: str, placed: dict, table: Table, rng: random.Random) -> str:
+    """The frame with all its places filled."""
+    given = {"name": table["name"], "noun": table.get("eatType", ANY), "of": ""}
+    for place, slots in placed.items():
+        if place in ("place", "near", "food"):
+            given[place] = wordings(slots[0], table[slots[0]], "zh")["where"][0]
+        else:
+            said = clauses(rng, slots, table)
+            given[place] = "，".join(said) if place == "clause" else "、".join(said) + "的"
+    if "clause" in given:
+        given["de"] = possessive(given["clause"])
+        for subject in ("{name}", "这家{noun}"):
+            frame = frame.replace(subject + "{clause}", subject + "{de}{clause}")
+    return frame.format(**given)
+
+
+def clauses(rng: random.Random, slots: list[str], table: Table) -> list[str]:
+    return [rng.choice(wordings(slot, table[slot], "zh")["verb"]) for slot in slots]
+
+
+def further(rng: random.Random, slots: list[str], table: Table) -> str:
+    """A sentence or two for the slots that the frame has not told."""
+    if len(slots) > LONG:
+        half = len(slots) // 2
+        return further(rng, slots[:half], table) + further(rng, slots[half:], table)
+    said = clauses(rng, slots, table)
+    subject = rng.choice(("它", "它", "这家店", f"这家{table.get('eatType', ANY)}"))
+    return f"{subject}{possessive(said[0])}{'，'.join(said)}。" if said else ""
 
 
 def possessive(clause: str) -> str:
     """它位于河边, but 它的价格便宜: a clause with its own subject asks for 的."""
-    return "的" if clause.startswith(("顾客", "价")) else ""
-
-
-def suits(frame: str, slots: list[str]) -> bool:
-    """A frame with a place asks for the area, and one with a clause for a slot more than that."""
-    if "{place}" in frame and "area" not in slots:
-        return False
-    needed = frame.count("{clause}") + frame.startswith("{of}") + ("{place}" in frame)
-    return len(slots) >= needed
+    return "的" if clause.startswith(("顾客", "价", "口碑")) else ""

@@ -1,14 +1,16 @@
-"""The categories of facts: how each is drawn from its word table, and its forms in two languages.
+"""The forms of words: how a fact is drawn from its word table, and what it looks like in sentences.
 
 `Forms` is the plain word with its other forms as attributes: book.a "a book", book.n "three books".
 """
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 from data.generate.grammar import an, third_person
-from data.generate.names import film_titles, venue_names
+from data.generate.names import draw_venue, film_titles, venue_names
 from data.generate.reading import words
+from data.generate.splits import CORPUS, belongs, split_of_name
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS_ZH = "两三四五六七八九十"
@@ -38,6 +40,7 @@ def thing(rng, split, table="things"):
     en = Forms(one, a=an(one), n=f"{n} {w['many']}", this=f"this {one}", that=f"that {one}", m="")
     en.many = w["many"]
     zh = Forms(zh, a=f"一{m}{zh}", n=f"{n_zh}{m}{zh}", this=f"这{m}{zh}", that=f"那{m}{zh}", m=m)
+    en.other, zh.other = str(zh), str(en)
     return en, zh
 
 
@@ -47,13 +50,35 @@ def animal(rng, split):
 
 def person(rng, split):
     """A person by first name; `full` adds a surname, where the name is not a Chinese one."""
-    w, s = rng.choice(words("people")), rng.choice(words("surnames"))
+    w, s = rng.choice(named("people", split)), rng.choice(words("surnames"))
     he, local = w["he"], is_pinyin(w["en"])
     full = w["en"] if local else f"{w['en']} {s['en']}"
     full_zh = w["zh"] if local else f"{w['zh']}·{s['zh']}"
     him, his, ta = ("him", "his", "他") if he == "he" else ("her", "her", "她")
     en = Forms(w["en"], he=he, him=him, his=his, full=full)
     return en, Forms(w["zh"], he=ta, him=ta, his=f"{ta}的", full=full_zh)
+
+
+@cache
+def named(table, split):
+    """The people or towns that a split may name; the corpus names those of all splits."""
+    return [w for w in words(table) if split == CORPUS or split_of_name(w["en"]) == split]
+
+
+def town(rng, split):
+    w = rng.choice(named("towns", split))
+    return Forms(w["en"]), Forms(w["zh"])
+
+
+def petname(rng, split):
+    w = rng.choice(named("pet_names", split))
+    return Forms(w["en"]), Forms(w["zh"])
+
+
+def dish(rng, split):
+    """A coined name, as those of venues: the corpus shows train's only."""
+    w = rng.choice(named("dishes", "train" if split == CORPUS else split))
+    return Forms(w["en"]), Forms(w["zh"])
 
 
 def is_pinyin(name: str) -> bool:
@@ -65,12 +90,8 @@ def meal(rng, split):
     w = rng.choice(words("meals"))
     n, n_zh = counted(rng)
     dish, zh, m = w["en"], w["zh"], w["measure"]
-    en = Forms(dish, a=an(f"{w['cup']} of {dish}"), n=f"{n} {w['cups']} of {dish}", did=w["did"])
-    return en, Forms(zh, a=f"一{m}{zh}", n=f"{n_zh}{m}{zh}", did=f"{w['zh_do']}了")
-
-
-def trade(rng, split):
-    return verb(rng, split, "trades")
+    en = Forms(dish, a=an(f"{w['cup']} of {dish}"), n=f"{n} {w['cups']} of {dish}", **w)
+    return en, Forms(zh, a=f"一{m}{zh}", n=f"{n_zh}{m}{zh}", do=w["zh_do"], did=f"{w['zh_do']}了")
 
 
 def shop(rng, split):
@@ -87,16 +108,6 @@ def hotel(rng, split):
     """A hotel has no owner's kitchen for its name."""
     en, zh = rng.choice(rng.choice(venue_names(split)[:2]))
     return Forms(en), Forms(zh)
-
-
-def verb(rng, split, table="verbs"):
-    w = rng.choice(words(table))
-    return Forms(w["en"], past=w["past"]), Forms(w["zh"], past=w["zh_past"])
-
-
-def quality(rng, split):
-    w = rng.choice(words("qualities"))
-    return Forms(w["en"], more=w["more"], most=w["most"]), Forms(w["zh"])
 
 
 def hobby(rng, split):
@@ -118,8 +129,8 @@ def number(rng, split):
 
 
 def venue(rng, split):
-    """The name of a place; each kind of name is drawn equally often."""
-    en, zh = rng.choice(rng.choice(venue_names(split)))
+    """The name of a place to eat."""
+    en, zh = draw_venue(rng, split)
     return Forms(en), Forms(zh)
 
 
@@ -138,6 +149,23 @@ def plain(table: str) -> Callable:
     return draw
 
 
+def deed(rng, split):
+    """What somebody did: "buys old bus" in a headline, "bought an old bus" in a sentence."""
+    w = rng.choice([w for w in words("deeds") if belongs(w["en"], "test") == (split == "test")])
+    return Forms(w["en"], past=w["past"]), Forms(w["zh"], past=w["zh_past"])
+
+
+def entry(table: str) -> Callable:
+    """A drawer of words whose other columns are forms: `says` in English, `zh_says` in Chinese."""
+
+    def draw(rng, split):
+        w = rng.choice(words(table))
+        zh = {column[3:]: cell for column, cell in w.items() if column.startswith("zh_")}
+        return Forms(w["en"], **w), Forms(w["zh"], **zh)
+
+    return draw
+
+
 def digits(low: int, high: int, step: int = 1) -> Callable:
     """A drawer of numbers that are written in digits."""
 
@@ -146,19 +174,3 @@ def digits(low: int, high: int, step: int = 1) -> Callable:
         return Forms(n), Forms(n)
 
     return draw
-
-
-PLAIN = {
-    "town": "towns", "colour": "colours", "time": "times", "habit": "habits", "future": "futures",
-    "job": "jobs", "mood": "moods", "sky": "skies", "wind": "winds", "day": "days",
-    "genre": "genres", "duration": "durations", "reason": "reasons", "flaw": "flaws",
-    "trouble": "troubles", "kind": "kinds",
-}  # fmt: skip
-DIGITS = {
-    "price": (3, 60), "count": (12, 90), "age": (18, 80), "crowd": (100, 5000, 50),
-    "minutes": (75, 180), "year": (1961, 2024), "high": (12, 36), "low": (2, 12),
-}  # fmt: skip
-DRAWERS = {f.__name__: f for f in (thing, animal, person, meal, spot, verb, quality, hobby, clock)}
-DRAWERS |= {f.__name__: f for f in (number, venue, film, hotel, trade, shop)}
-DRAWERS |= {name: plain(table) for name, table in PLAIN.items()}
-DRAWERS |= {name: digits(*bounds) for name, bounds in DIGITS.items()}

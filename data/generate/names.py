@@ -1,12 +1,20 @@
-"""The names of venues: two words, a coined word, or an owner's kitchen; each with its split."""
+"""The names of venues: two words, a coined word, an owner's kitchen, a plural; and of films.
 
+Each name belongs to one split.
+"""
+
+import random
 from functools import cache
 from itertools import product
 
 from data.generate.reading import words
-from data.generate.splits import split_of_name
+from data.generate.splits import belongs
 
 Name = tuple[str, str]  # English, Chinese
+
+OFTEN = (3, 4, 2, 1)  # how often each kind of name is drawn: coined ones show whether one can copy
+CHAPTER = ("Clowns",)  # the chapter's own example is no secret, whatever its checksum
+IN_USE = ("Ravello", "Fiorello", "Novello")  # coined, but not by us
 
 
 def two_words() -> list[Name]:
@@ -20,27 +28,43 @@ def two_words() -> list[Name]:
 
 
 def coined() -> list[Name]:
-    """'Marellento' 马尔埃洛: in no dictionary, so it must be copied letter by letter."""
-    parts = {where: [] for where in ("start", "middle", "end")}
+    """'Zanello', 'Marevunto' 马尔埃夫温托: in no dictionary, so to be copied letter by letter."""
+    parts = {where: [] for where in ("start", "middle", "end", "short")}
     for syllable in words("venue_syllables"):
         parts[syllable["where"]].append(syllable)
-    return [
-        ("".join(s["en"] for s in chosen), "".join(s["zh"] for s in chosen))
-        for chosen in product(parts["start"], parts["middle"], parts["end"])
-    ]
+    start, middle, end, short = parts.values()
+    chosen = [*product(start, short), *product(start, middle, end + short)]
+    names = [("".join(s["en"] for s in word), "".join(s["zh"] for s in word)) for word in chosen]
+    return [name for name in dict(names).items() if name[0] not in IN_USE]
 
 
 def owned() -> list[Name]:
-    """'Mira's Kitchen' 米拉厨房."""
+    """'Mira's Kitchen' 米拉厨房; the owner decides the split: train has no people of test."""
     pairs = product(words("people"), words("venue_owned"))
     return [(f"{a['en']}'s {b['en']}", a["zh"] + b["zh"]) for a, b in pairs]
 
 
+def plural() -> list[Name]:
+    """'Clowns' 小丑坊."""
+    return [(w["en"], w["zh"]) for w in words("venue_plural")]
+
+
 @cache
 def venue_names(split: str) -> tuple[list[Name], ...]:
-    """The three kinds of names that belong to this split, kept apart."""
-    kinds = (two_words(), coined(), owned())
-    return tuple([name for name in kind if split_of_name(name[0]) == split] for kind in kinds)
+    """The four kinds of names that belong to this split, kept apart."""
+    kinds = (two_words(), coined(), owned(), plural())
+    return tuple([name for name in kind if shown(name[0], split)] for kind in kinds)
+
+
+def shown(name: str, split: str) -> bool:
+    """Whether the split may show the name of this venue."""
+    if name in CHAPTER:
+        return split not in ("dev", "test")
+    return belongs(name.partition("'s ")[0], split)
+
+
+def draw_venue(rng: random.Random, split: str) -> Name:
+    return rng.choice(rng.choices(venue_names(split), OFTEN)[0])
 
 
 @cache
@@ -48,4 +72,6 @@ def film_titles(split: str) -> list[Name]:
     """'The Silent Harbour' 《寂静的港湾》."""
     pairs = product(words("film_first"), words("film_second"))
     titles = [(f"The {a['en']} {b['en']}", f"《{a['zh']}{b['zh']}》") for a, b in pairs]
-    return [title for title in titles if split_of_name(title[0]) == split]
+    places = {name.removeprefix("The ") for name, _ in two_words()}
+    kept = [title for title in titles if title[0].removeprefix("The ") not in places]
+    return [title for title in kept if belongs(title[0], split)]

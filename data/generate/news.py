@@ -1,33 +1,49 @@
-"""Short news in both languages: article, headline and summary."""
+"""Short news in both languages: an event, its article, and all its headlines or summaries."""
 
 import random
 
-from data.generate.reading import phrases
+from data.generate.reading import phrases, phrasings
 from data.generate.scene import Scene
+from data.generate.splits import CORPUS, split_of_pairs
+
+
+def events(split: str) -> list[str]:
+    """The events that a split tells: test has its own."""
+    language = "en test" if split == "test" else "en"
+    book = phrases("news")
+    return [event for event, parts in book.items() if language in parts.get("lead", {})]
 
 
 class News:
-    """An event and the scene that holds its facts."""
+    """An event with up to `extras` details more than it needs, and the scene of its facts.
 
-    def __init__(self, rng: random.Random):
-        self.scene = Scene(rng)
-        self.event = phrases("news")[rng.choice(list(phrases("news")))]
+    What dev tells has happened to this person, or in this town, neither in train nor in the corpus;
+    the events of test are its own.
+    """
+
+    def __init__(self, rng: random.Random, split: str = CORPUS, extras: int = 2):
+        while True:
+            event, self.scene = rng.choice(events(split)), Scene(rng, split)
+            person, town = (str(self.scene.fact(slot)[0]) for slot in ("person", "town"))
+            held_out = split_of_pairs([person, event, town]) != "train"
+            if split == "test" or held_out == (split == "dev"):
+                break
+        self.parts = phrases("news")[event]
+        more = [part for part in self.parts if part.startswith("extra")]
+        chosen = sorted(rng.sample(more, rng.randint(0, min(extras, len(more)))))
+        self.told = ["lead", "detail", *chosen, "close"]
 
     def part(self, name: str, language: str) -> str:
-        return self.scene.tell(self.event[name], language)
+        return self.scene.tell(self.parts[name], language)
 
     def article(self, language: str) -> str:
-        """Lead, detail and close."""
-        told = [self.part(name, language) for name in ("lead", "detail", "close")]
+        """Lead, detail, some extras and close, each in one of its phrasings."""
+        told = [self.part(name, language) for name in self.told]
         return (" " if language == "en" else "").join(told)
 
-
-def dialogue(rng: random.Random, language: str) -> str:
-    """A short talk; every turn on its own line behind the speaker's name."""
-    scene = Scene(rng)
-    speakers = [scene.say(name, language) for name in ("{person}", "{person2}")]
-    colon = ": " if language == "en" else "："
-    turns = phrases("dialogue")[rng.choice(list(phrases("dialogue")))].values()
-    return "\n".join(
-        speakers[i % 2] + colon + scene.tell(turn, language) for i, turn in enumerate(turns)
-    )
+    def answers(self, name: str, language: str) -> list[str]:
+        """The headline or the summary in every phrasing, in an order of chance."""
+        templates = phrasings(self.parts[name], language, self.scene.split)
+        told = [self.scene.say(template, language) for template in templates]
+        self.scene.rng.shuffle(told)
+        return told

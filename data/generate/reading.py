@@ -2,14 +2,16 @@
 
 A word table (`words/*.txt`) has a header `# en | zh | …` and one entry a line. A phrase book
 (`phrases/*.txt`) has headings `== group / part`, each followed by lines `en: …` and `zh: …`
-that all mean the same.
+that all mean the same; phrasings marked `en test: …` and `zh test: …` are kept for test files.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
-Phrases = dict[str, list[str]]  # language -> phrasings of one meaning
+Phrases = dict[str, list[str]]  # language, or "language test" -> phrasings of one meaning
+LINE = re.compile("((?:en|zh)(?: test)?): (.*)")
 
 
 @cache
@@ -37,8 +39,13 @@ def phrases(name: str) -> dict[str, dict[str, Phrases]]:
         if line.startswith("=="):
             group, _, part = line.removeprefix("==").partition("/")
             entry = book.setdefault(group.strip(), {}).setdefault(part.strip(), {})
-        elif line[:4] in ("en: ", "zh: "):
-            entry.setdefault(line[:2], []).append(line[4:])
+        elif found := LINE.fullmatch(line):
+            entry.setdefault(found[1], []).append(found[2])
         elif line and not line.startswith("#"):
-            raise ValueError(f"{name}.txt:{number}: expected '== …', 'en: …' or 'zh: …'")
+            raise ValueError(f"{name}.txt:{number}: expected '== …', 'en: …' or 'zh test: …'")
     return book
+
+
+def phrasings(meaning: Phrases, language: str, split: str) -> list[str]:
+    """The phrasings that a split may show: test has its own, all others share the rest."""
+    return meaning[f"{language} test" if split == "test" else language]

@@ -7,15 +7,16 @@ A template names its facts: `{person} {trade.past} {thing.n}` gives "Tom bought 
 import random
 import re
 
-from data.generate.forms import DRAWERS, Forms
+from data.generate.categories import DRAWERS
+from data.generate.forms import Forms
 from data.generate.grammar import sentences
-from data.generate.reading import Phrases
+from data.generate.reading import Phrases, phrasings
 
 Fact = tuple[Forms, Forms]  # English, Chinese
 
 
 class Scene:
-    def __init__(self, rng: random.Random, split: str = "train"):
+    def __init__(self, rng: random.Random, split: str = "corpus"):
         self.rng = rng
         self.split = split
         self.facts: dict[str, Fact] = {}
@@ -39,8 +40,10 @@ class Scene:
         return sentences(template.format(**filled))
 
     def tell(self, phrases: Phrases, language: str, **given: str) -> str:
-        """One of the phrasings in this language."""
-        return self.say(self.rng.choice(phrases[language]), language, **given)
+        """One of the phrasings in this language that the split may show."""
+        return self.say(
+            self.rng.choice(phrasings(phrases, language, self.split)), language, **given
+        )
 
     def drawn(self) -> list[str]:
         """The English words of all facts so far, in the order in which they were drawn."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from zlib import crc32
 
 SPLITS = ("train", "dev", "test")
+CORPUS = "corpus"  # the pretraining text: it may name people and towns of all splits, no more
 DEV, TEST = range(0, 8), range(8, 24)  # of 100
 
 
@@ -15,6 +16,11 @@ def split_of_name(name: str) -> str:
     """8 % of all names and combinations belong to dev, 16 % to test."""
     bucket = crc32(name.encode()) % 100
     return "test" if bucket in TEST else "dev" if bucket in DEV else "train"
+
+
+def belongs(name: str, split: str) -> bool:
+    """Whether a split may show this name or combination; the corpus shows what train shows."""
+    return split_of_name(name) == ("train" if split == CORPUS else split)
 
 
 def split_of_pairs(words: list[str]) -> str:

@@ -6,10 +6,11 @@ model tuned here can be tried on that file. `name: … | type: …` is the chapt
 
 import random
 
-from data.generate.names import venue_names
-from data.generate.splits import split_of_name
+from data.generate.names import draw_venue
+from data.generate.reading import words
+from data.generate.splits import belongs
 
-Table = dict[str, str]  # slot -> value, in the order of SLOTS; values are the English ones
+Table = dict[str, str]  # slot -> value, in the order of SLOTS
 
 SLOTS = ("name", "eatType", "food", "priceRange", "customer rating", "area", "familyFriendly")
 SLOTS += ("near",)
@@ -18,16 +19,8 @@ PLAIN_KEYS = ("name", "type", "food", "price", "rating", "area", "family", "near
 PRESENT = (1.0, 0.8, 0.6, 0.6, 0.6, 0.6, 0.5, 0.5)  # how often a slot is in a table
 
 VALUES = {
-    "eatType": {
-        "restaurant": "餐厅", "pub": "酒吧", "coffee shop": "咖啡馆", "tea house": "茶馆",
-        "bakery": "面包店", "bistro": "小酒馆",
-    },
-    "food": {
-        "Italian": "意大利菜", "Chinese": "中国菜", "French": "法国菜", "Indian": "印度菜",
-        "Japanese": "日本菜", "English": "英国菜", "Thai": "泰国菜", "Mexican": "墨西哥菜",
-        "Greek": "希腊菜", "Turkish": "土耳其菜", "vegetarian": "素食", "seafood": "海鲜",
-        "fast food": "快餐",
-    },
+    "eatType": {word["en"]: word["zh"] for word in words("kinds")},
+    "food": {word["en"]: word["zh"] for word in words("venue_food")},
     "priceRange": {
         "cheap": "便宜", "moderate": "中等", "high": "较高", "less than £20": "不到20英镑",
         "£20-25": "20到25英镑", "more than £30": "30英镑以上",
@@ -37,64 +30,65 @@ VALUES = {
         "3 out of 5": "3分（满分5分）", "4 out of 5": "4分（满分5分）",
         "5 out of 5": "5分（满分5分）",
     },
-    "area": {
-        "riverside": "河边", "city centre": "市中心", "harbour": "港口", "old town": "老城区",
-        "market square": "集市广场", "university quarter": "大学区", "hillside": "山坡",
-        "station district": "车站一带",
-    },
+    "area": {word["en"]: word["zh"] for word in words("venue_area")},
     "familyFriendly": {"yes": "是", "no": "否"},
 }  # fmt: skip
 
+SMALL = ("bakery", "coffee shop", "tea house", "snack bar", "canteen")
+ODD = {  # what people would smile at: kinds of places with what they never have
+    SMALL: ("more than £30", "seafood", "fast food"),
+    ("bakery", "snack bar", "canteen"): ("no",),
+    ("wine bar", "bistro"): ("fast food",),
+    ("grill",): ("vegetarian",),
+}
 
-def draw_table(rng: random.Random, split: str = "train") -> tuple[Table, dict[str, str]]:
-    """A table whose names and whose set of slots belong to the split, with its Chinese values."""
+
+def draw_table(rng: random.Random, split: str = "corpus") -> tuple[Table, Table]:
+    """A table whose names and whose set of slots belong to the split, in English and Chinese."""
     present = draw_slots(rng, split)
-    kinds = venue_names(split)
-    (name, name_zh), (near, near_zh) = rng.choice(rng.choice(kinds)), rng.choice(rng.choice(kinds))
+    name, near = draw_venue(rng, split), draw_venue(rng, split)
     while near == name:
-        near, near_zh = rng.choice(rng.choice(kinds))
-    table, chinese = {}, {"name": name_zh, "near": near_zh}
-    for slot in present:
-        if slot in ("name", "near"):
-            table[slot] = {"name": name, "near": near}[slot]
-            continue
-        table[slot] = rng.choice(list(VALUES[slot]))
-        while odd(table):
-            table[slot] = rng.choice(list(VALUES[slot]))
-        chinese[slot] = VALUES[slot][table[slot]]
-    return table, {slot: chinese[slot] for slot in table}
+        near = draw_venue(rng, split)
+    known = {"name": name, "near": near}
+    while True:
+        drawn = {s: known.get(s) or rng.choice(list(VALUES[s].items())) for s in present}
+        table = {slot: english for slot, (english, _) in drawn.items()}
+        if not odd(table):
+            return table, {slot: chinese for slot, (_, chinese) in drawn.items()}
 
 
 def odd(table: Table) -> bool:
-    """Whether people would smile: a seafood bakery, a bakery for adults only."""
-    kind = table.get("eatType")
-    small = kind in ("bakery", "coffee shop", "tea house")
-    for_adults = kind == "bakery" and table.get("familyFriendly") == "no"
-    return for_adults or (small and table.get("food") in ("seafood", "fast food"))
+    """Whether people would smile: a seafood bakery, a bakery for adults only, a dear fast food."""
+    values, kind = list(table.values()), table.get("eatType")
+    if "fast food" in values and "more than £30" in values:
+        return True
+    return any(kind in kinds and value in values for kinds, vs in ODD.items() for value in vs)
 
 
 def draw_slots(rng: random.Random, split: str) -> list[str]:
     """At least three slots, in a set of slots that the split may show."""
     while True:
         present = [s for s, p in zip(SLOTS, PRESENT, strict=True) if rng.random() < p]
-        if len(present) >= 3 and split_of_slots(present) == split:
+        if len(present) >= 3 and belongs(" ".join(sorted(present)), split):
             return present
 
 
-def split_of_slots(present: list[str]) -> str:
-    return split_of_name(" ".join(sorted(present)))
+def shuffled(rng: random.Random, table: Table) -> Table:
+    """The same table with its slots in another order, the name still first."""
+    slots = list(table)[1:]
+    return {slot: table[slot] for slot in ("name", *rng.sample(slots, len(slots)))}
 
 
-def bracketed(table: dict[str, str], keys: tuple[str, ...] = SLOTS) -> str:
+def bracketed(table: Table, keys: tuple[str, ...] = SLOTS) -> str:
     """'name[The Copper Kettle], area[riverside]'."""
     return ", ".join(f"{key}[{value}]" for key, value in renamed(table, keys))
 
 
-def piped(table: dict[str, str], keys: tuple[str, ...] = PLAIN_KEYS) -> str:
+def piped(table: Table, keys: tuple[str, ...] = PLAIN_KEYS) -> str:
     """'name: The Copper Kettle | area: riverside'."""
     return " | ".join(f"{key}: {value}" for key, value in renamed(table, keys))
 
 
-def renamed(table: dict[str, str], keys: tuple[str, ...]) -> list[tuple[str, str]]:
+def renamed(table: Table, keys: tuple[str, ...]) -> list[tuple[str, str]]:
     names = dict(zip(SLOTS, keys, strict=True))
     return [(names[slot], value) for slot, value in table.items()]

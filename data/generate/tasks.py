@@ -2,65 +2,82 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.generate import describe_en, reviews, translation
-from data.generate.tables import bracketed, draw_table
+from data.generate import (
+    chat_task,
+    concept_task,
+    instruct_task,
+    news_task,
+    preference_task,
+    qa_task,
+    sentiment_task,
+    table_task,
+    translation_task,
+)
 
-SIZES = {"train": 2000, "dev": 100, "test": 200}
+SIZES = {"train": 5000, "dev": 300, "test": 500}
+FAR = 500
 SEED = 7
-REFERENCES = 3  # different descriptions of a table in dev and test
+
+Rows = Callable[[random.Random, str], Iterator[dict]]
+TASKS: dict[str, Rows] = {
+    "table_to_text": table_task.rows,
+    "sentiment": sentiment_task.rows,
+    "zh_en": translation_task.rows_zh_en,
+    "en_zh": translation_task.rows_en_zh,
+    "headline": news_task.rows,
+    "summary": concept_task.rows,
+    "qa": qa_task.rows,
+    "instruct_tasks": instruct_task.tasks_rows,
+    "instruct_single": instruct_task.single_rows,
+    "chat": chat_task.rows,
+    "preference": preference_task.rows,
+}
+OTHER_DOMAINS = {"table_to_text": table_task.far_rows, "sentiment": sentiment_task.far_rows}
 
 
-def table_to_text(rng: random.Random, split: str) -> Iterator[dict]:
-    """Endless Pair records: an E2E-like meaning and a sentence or more that tells all of it."""
-    while True:
-        table, _ = draw_table(rng, split)
-        told = [describe_en.describe(rng, table) for _ in range(4 * REFERENCES)]
-        different = list(dict.fromkeys(told))[:REFERENCES]
-        record = {"prompt": bracketed(table), "response": different[0]}
-        yield record if split == "train" else record | {"references": different}
+def asked(row: dict) -> str:
+    """What a row asks, by which rows are told apart."""
+    if "messages" in row:
+        return "\n".join(turn["content"] for turn in row["messages"][:-1])
+    return row["prompt"] if "prompt" in row else f"{row['instruction']}\n{row['input']}"
 
 
-def sentiment(rng: random.Random, split: str) -> Iterator[dict]:
-    """Endless reviews; languages and labels take turns, so that every file is balanced."""
-    while True:
-        for language in ("en", "zh"):
-            for label in (1, 0):
-                made = reviews.review(rng, language, label, split)
-                yield {"prompt": made.text, "label": made.label}
-
-
-TASKS = {"table_to_text": table_to_text, "sentiment": sentiment, "translation": translation.pairs}
-
-
-def rows(task: str, split: str) -> list[dict]:
-    """The records of one file: seeded by its name, no prompt twice."""
-    rng = random.Random(f"{SEED} {task} {split}")
+def take(rows: Iterator[dict], count: int) -> list[dict]:
+    """The first rows, none asked twice."""
     found: dict[str, dict] = {}
-    for record in TASKS[task](rng, split):
-        found.setdefault(record["prompt"], record)
-        if len(found) == SIZES[split]:
+    for row in rows:
+        found.setdefault(asked(row), row)
+        if len(found) == count:
             break
     return list(found.values())
+
+
+def files() -> Iterator[tuple[str, list[dict]]]:
+    """Every task file's name, without its ending, and its rows; each is seeded by its name."""
+    for task, rows in TASKS.items():
+        for split, count in SIZES.items():
+            rng = random.Random(f"{SEED} {task} {split}")
+            yield f"{task}_{split}", take(rows(rng, split), count)
+    for task, rows in OTHER_DOMAINS.items():
+        yield f"{task}_far", take(rows(random.Random(f"{SEED} {task} far")), FAR)
 
 
 def write_all(folder: Path) -> list[Path]:
     """Write every task's files; the same bytes at every call."""
     written = []
-    for task in TASKS:
-        for split in SIZES:
-            text, ending = "", "tsv" if task == "sentiment" else "jsonl"
-            for record in rows(task, split):
-                text += line(record) + "\n"
-            written.append(folder / f"{task}_{split}.{ending}")
-            written[-1].write_bytes(text.encode())
+    for name, rows in files():
+        labelled = "label" in rows[0]
+        text = "".join(line(row) + "\n" for row in rows)
+        written.append(folder / f"{name}.{'tsv' if labelled else 'jsonl'}")
+        written[-1].write_bytes(text.encode())
     return written
 
 
-def line(record: dict) -> str:
-    """A labelled record is a TSV row, a pair a JSON object."""
-    if "label" in record:
-        return f"{record['prompt']}\t{record['label']}"
-    return json.dumps(record, ensure_ascii=False)
+def line(row: dict) -> str:
+    """A labelled row is a TSV line, any other a JSON object."""
+    if "label" in row:
+        return f"{row['prompt']}\t{row['label']}"
+    return json.dumps(row, ensure_ascii=False)

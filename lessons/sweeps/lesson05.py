@@ -1,22 +1,18 @@
 """The long runs of lesson 05, lessons/results/05_lora.jsonl: `python -m lessons sweep 05`.
 
 Every run tunes the shipped base on the lesson's task and measures it on tables that neither the
-training nor the choice of a rate has seen. α/r is 2 unless it is varied itself (`scale`). A row
-names the base that it was made from; for another base everything runs again.
+training nor the choice of a rate has seen. α/r is 2 unless it is varied itself (`scale`).
 """
 
-import random
 from importlib import import_module
 
 import torch
 
 from lessons import settings, task
+from lessons.sweeps.stored import Stored, open_base
 from minift import sweep
-from minift.models import pretrained
-from minift.peft import delta, inject, lora
+from minift.peft import delta, lora
 
-SHIPPED = settings.RESULTS / "05_lora.jsonl"
-FILE = settings.out("05") / "sweep.jsonl" if settings.FAST else SHIPPED  # a trial stays outside
 STEPS, TRAIN, DEV, TEST = (4, 64, 16, 8) if settings.FAST else (200, 500, 256, 128)
 LR, FULL_LR = 1e-2, 1e-3
 RANKS, SCALES = (1, 2, 4, 8, 16, 32), (0.25, 1, 2, 8)
@@ -27,7 +23,6 @@ PLACES = {
     "up_proj down_proj": 4,
 }  # fmt: skip
 BLANK = dict.fromkeys(("method", "targets", "rank", "scale", "lr"), "")
-CLOSE = 0.05  # nats: the same run on another machine rounds differently on its way
 
 
 def lora_cell(targets="q_proj v_proj", rank=8, scale=2, lr=LR):
@@ -55,9 +50,7 @@ def grid(base):
 
 def run(base, method, seed, lr=None, targets="", rank=0, scale=0.0):
     """Tune once and measure: dev loss, BLEU, all slots, and how many numbers train."""
-    model = pretrained.open_base("gpt")
-    if fingerprint(model) != base:
-        raise ValueError(f"base {base} is not the shipped one any more; expected its own runs")
+    model = open_base(base)
     words = task.open_task("table_to_text", model.config.context, TRAIN, DEV, TEST, data=None)
     torch.manual_seed(seed)
     trained = 0
@@ -70,55 +63,15 @@ def run(base, method, seed, lr=None, targets="", rank=0, scale=0.0):
     return {"dev_loss": task.dev_loss(model, words), **measured, "trained": trained}
 
 
-def fingerprint(model):
-    """A short name of the base that a row was made from."""
-    return inject.base_hash(model)[:8]
-
-
-def stored(base):
-    """The rows that were made from this base, or else, with a word of warning, the last ones."""
-    rows = sweep.read(SHIPPED)
-    if settings.DATA:
-        print("(The stored runs are those of the lesson's own task, table to text.)")
-    if not rows:
-        raise ValueError(f"{SHIPPED}: no runs; expected those of “python -m lessons sweep 05”")
-    made_from = {row["setting"]["base"] for row in rows}
-    wanted = fingerprint(base)
-    if wanted not in made_from:
-        wanted = rows[-1]["setting"]["base"]
-        print(f"(The stored runs were made from another base, {wanted}, and are not yours.)")
-    return [row for row in rows if row["setting"]["base"] == wanted]
+STORED = Stored("05", "05_lora", grid, run)
 
 
 def rebuild():
-    """Run what the file lacks; print a table. Stopped, it goes on where it was. Returns 0."""
-    base = fingerprint(pretrained.open_base("gpt"))
-    forget_others(base)
-    rows = sweep.sweep(FILE, run, grid(base))
-    print(f"{len(rows)} runs from base {base}, in {FILE.name}\n")
+    """Run what is missing; print a table, draw the lesson's first picture. Returns 0."""
+    rows = STORED.rebuild()
     shown = [{**row, "setting": {**BLANK, **row["setting"]}} for row in rows]
     print(sweep.table(shown, BLANK))
     if not settings.FAST:
         pictures = import_module("lessons.pictures_lora")  # here, since it imports this file
-        pictures.ranks(rows, SHIPPED.with_suffix(".png"))
+        pictures.ranks(rows, STORED.shipped.with_suffix(".png"))
     return 0
-
-
-def forget_others(base):
-    """Drop the rows that another base made: `compare_one` could not make them again."""
-    rows = sweep.read(FILE)
-    kept = [row for row in rows if row["setting"]["base"] == base]
-    if len(kept) < len(rows):
-        FILE.unlink()
-        for row in kept:
-            sweep.append(FILE, row)
-
-
-def compare_one():
-    """Recompute one run, drawn at random, and hold it to the stored one; returns the exit code."""
-    number = random.randrange(1_000_000)
-    before, now = sweep.recompute(FILE, run, number)
-    apart = abs(before["dev_loss"] - now["dev_loss"])
-    print(f"drawn by {number}\nstored {before}\nnow    {now}")
-    print(f"dev loss: {apart:.4f} apart; at most {CLOSE} is rounding on another machine")
-    return 0 if apart <= CLOSE else 1

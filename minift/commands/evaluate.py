@@ -21,8 +21,10 @@ def arguments(command):
     opening.data_options(command)
     command.add_argument("--delta", help="folder or file of a delta (default: the plain base)")
     command.add_argument(
-        "--metric", choices=("bleu", "rouge", "accuracy", "perplexity"), default="perplexity",
-        help="what to measure; accuracy of labels, or of texts that must be equal",
+        "--metric", choices=("bleu", "rouge", "accuracy", "complete", "perplexity"),
+        default="perplexity",
+        help="what to measure; accuracy of labels, or of texts that must be equal; complete: texts "
+        "with all words that their references share",
     )  # fmt: skip
     command.add_argument("--tokens", type=int, default=80, help="at most so many new tokens a text")
     command.add_argument("--beams", type=int, default=1, help="width of the beam search")
@@ -71,9 +73,10 @@ def classify(model, words, examples, labels, metric):
 
 
 def write_texts(model, words, examples, options):
-    """Generate a text for each prompt and compare it with the references."""
-    if examples.kind != "pair":
-        raise ValueError(f"{options.data}: {options.metric} needs pairs, not {examples.kind}")
+    """Generate a text for each prompt, or last answer of a dialogue, and compare it."""
+    if examples.kind not in ("pair", "chat"):
+        expected = "pairs or dialogues"
+        raise ValueError(f"{options.data}: {options.metric} needs {expected}, not {examples.kind}")
     ids = opening.prompts(examples, words, model.config.context, options.tokens)
     progress = Progress(len(ids), "text")
     how = {"eos": words.eos, "pad": words.pad, "beams": options.beams}
@@ -82,13 +85,20 @@ def write_texts(model, words, examples, options):
     progress.close()
     if options.predictions:
         keep(examples, texts, options.predictions)
-    return score(texts, [list(r.references) for r in examples], options.metric)
+    return score(texts, [answers(r) for r in examples], options.metric)
+
+
+def answers(record):
+    """All the right answers to a Pair's prompt, or of a dialogue's last turn."""
+    if isinstance(record, records.Chat) and not record.references:
+        return [turn.text for turn in record.turns[-1:] if turn.role == "assistant"]
+    return list(record.references)
 
 
 def keep(examples, texts, path):
     """Write prompt, prediction and references of each example to `path`."""
     lines = [
-        {"prompt": r.prompt, "prediction": text, "references": r.references}
+        {"prompt": r.meaning, "prediction": text, "references": answers(r)}
         for r, text in zip(examples, texts, strict=True)
     ]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -101,4 +111,6 @@ def score(texts, references, metric):
         return {"bleu": metrics.bleu(texts, references)}
     if metric == "rouge":
         return metrics.rouge(texts, references)
+    if metric == "complete":
+        return {"complete": metrics.complete(texts, references)}
     return {"accuracy": metrics.exact_match(texts, references)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import torch
 
 from minift import batching, distributed, measure, train
 from minift.commands.opening import read
+from minift.metrics import perplexity
 from minift.models import pretrained
 from minift.models.gpt import GPT, GPTConfig
-from minift.tokenizer import Tokenizer
+from minift.tokenizer import HAN, Tokenizer
 
 HELP = "train a base model from random weights"
 EXAMPLE = "python -m minift pretrain --data corpus.jsonl --out my_base.safetensors --steps 2000"
@@ -47,8 +49,14 @@ def pieces(ids, context):
     return [batching.Encoded(row, (False,) + (True,) * (len(row) - 1)) for row in rows]
 
 
+def script(text):
+    """Which letters a text has: "latin", "han" or "both"; names the parts that are held out."""
+    han, latin = re.search(f"[{HAN}]", text), re.search("[A-Za-z]", text)
+    return "both" if han and latin else "han" if han else "latin"
+
+
 def corpus(options):
-    """The tokenizer, the texts' pieces to train on, and the last hundredth held out."""
+    """The tokenizer, the texts' pieces to train on, and the last hundredth, held out, by script."""
     texts = [record.text for record in read(options.data, options)]
     if options.train_tokenizer:
         words = Tokenizer.train(texts, options.train_tokenizer)
@@ -59,11 +67,11 @@ def corpus(options):
     cut = len(ids) - max(len(ids) // 100, 1)
     if cut < 1:
         raise ValueError(f"{options.data}: {len(ids)} text; expected one to train on and one more")
-    rows = [
-        [row for text in part for row in pieces(text, options.context)]
-        for part in (ids[:cut], ids[cut:])
-    ]
-    return words, *rows
+    rows = [row for text in ids[:cut] for row in pieces(text, options.context)]
+    held_out = {"latin": [], "han": [], "both": []}
+    for text, tokens in zip(texts[cut:], ids[cut:], strict=True):
+        held_out[script(text)] += pieces(tokens, options.context)
+    return words, rows, {name: part for name, part in held_out.items() if part}
 
 
 def run(options):
@@ -71,7 +79,8 @@ def run(options):
     start = time.time()
     words, rows, held_out = corpus(options)
     size = sum(len(row.ids) for row in rows)
-    print(f"{size:,} tokens in {len(rows):,} rows, {len(held_out):,} held out")
+    held = sum(map(len, held_out.values()))
+    print(f"{size:,} tokens in {len(rows):,} rows, {held:,} held out")
     torch.manual_seed(options.seed)
     shape = (options.width, options.layers, options.heads)
     model = GPT(GPTConfig(words.vocab_size, options.context, *shape))
@@ -92,17 +101,25 @@ def run(options):
     if not distributed.join(options.device).first:
         return
     pretrained.save(model.cpu(), out, dtype=torch.float16)
-    manifest(options, out, held_out, words.pad, time.time() - start)
+    seconds = time.time() - start
+    told = manifest(options, out, held_out, words.pad)
+    told |= {"corpus_tokens": size, "seconds": round(seconds)}
+    out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+    loss = told["held_out"]["all"]["loss"]
+    print(f"{out}: held-out loss {loss:.4f} after rounding to fp16, {seconds:.0f} s in all")
 
 
-def manifest(options, out, held_out, pad_id, seconds):
-    """What was run, how long it took, and the held-out loss of the file as written."""
+def manifest(options, out, held_out, pad_id):
+    """What was run, and the held-out loss and perplexity, by script, of the file as written."""
     model = pretrained.load(out)
-    loss = measure.mean_loss(model, held_out, pad_id)
+    sums = {name: measure.total_loss(model, rows, pad_id) for name, rows in held_out.items()}
+    sums["all"] = tuple(map(sum, zip(*sums.values(), strict=True)))
     unsaid = {"command", "columns", "kind", "limit"}
     told = {k: v for k, v in vars(options).items() if k not in unsaid}
-    told |= {"parameters": sum(p.numel() for p in model.parameters()), "seconds": round(seconds)}
+    told |= {"parameters": sum(p.numel() for p in model.parameters())}
     told |= {"sha256": hashlib.sha256(out.read_bytes()).hexdigest()}
-    told |= {"held_out_loss_after_rounding": round(loss, 4)}
-    out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
-    print(f"{out}: held-out loss {loss:.4f} after rounding to fp16, {seconds:.0f} s in all")
+    measured = {
+        name: {"loss": round(loss / n, 4), "perplexity": round(perplexity(loss, n), 3), "tokens": n}
+        for name, (loss, n) in sums.items()
+    }
+    return told | {"held_out": measured}

@@ -58,7 +58,10 @@ def read_turns(row, name):
 
 
 def chat(row, turns):
-    """The Chat of these turns; a dialogue without an answer to learn is unusable."""
+    """The Chat of these turns; a dialogue without an answer to learn is unusable.
+
+    `references` may list other right texts of the last turn.
+    """
     answers = [turn for turn in turns if turn.role == "assistant"]
     if not answers:
         raise Unusable("no assistant turn")
@@ -66,7 +69,9 @@ def chat(row, turns):
         raise Unusable("an assistant turn is empty")
     if not any(turn.learn for turn in answers):
         raise Unusable("no assistant turn to learn: every loss_weight is 0")
-    return Chat(tuple(turns), row.at)
+    others = row.texts("references") if "references" in row else []
+    references = tuple(dict.fromkeys([turns[-1].text, *others])) if others else ()
+    return Chat(tuple(turns), row.at, references)
 
 
 def dialogue(row, name):

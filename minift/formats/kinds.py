@@ -76,8 +76,11 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Chat:
+    """`references` are all the right texts of the last turn, an answer; empty: it is the only."""
+
     turns: tuple[Turn, ...]
     source: str = field(default="", compare=False)
+    references: tuple[str, ...] = ()
 
     @property
     def meaning(self):

@@ -24,11 +24,18 @@ def ask(instruction, given):
 
 
 def alpaca(row):
-    """`instruction`, `output`; `input` may be missing, null or empty."""
+    """`instruction`, `output`; `input` may be missing, null or empty. `references` as below."""
     for name in ("history", "system"):
         if row.values.get(name):
             raise Unusable(f"field {name} is used: a pair has no earlier turns")
-    yield pair(ask(row.text("instruction"), row.text("input", True)), row.text("output"), row.at)
+    prompt = ask(row.text("instruction"), row.text("input", True))
+    yield pair(prompt, row.text("output"), row.at, all_right(row, row.text("output")))
+
+
+def all_right(row, response):
+    """The response and what the field `references` may list beside it, each once, in order."""
+    others = row.texts("references") if "references" in row else []
+    return dict.fromkeys([response, *others])
 
 
 def seed_tasks(row):
@@ -56,9 +63,7 @@ def prompt_completion(row):
     response = row.text(name).rstrip().removesuffix(END_OF_TEXT)
     if response == row.text(name).rstrip():
         response = row.text(name)
-    others = row.texts("references") if "references" in row else []
-    references = dict.fromkeys([response, *others])  # in order, each once
-    yield pair(row.text("prompt"), response, row.at, references)
+    yield pair(row.text("prompt"), response, row.at, all_right(row, response))
 
 
 def prompt_alone(row):

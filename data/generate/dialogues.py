@@ -1,0 +1,69 @@
+"""Everyday talks of two people, and what one may ask afterwards about what they said."""
+
+import random
+
+from data.generate import LANGUAGES
+from data.generate.reading import phrases
+from data.generate.scene import Scene
+
+COLON = {"en": ": ", "zh": "："}
+ASKS = {
+    "en": (("Question: ", "Answer: "), ("Q: ", "A: "), ("", ""), ("", "")),
+    "zh": (("问题：", "回答："), ("问：", "答："), ("", ""), ("", "")),
+}
+
+
+class Dialogue:
+    """A scenario of the phrase book and the scene that holds its facts."""
+
+    def __init__(self, rng: random.Random):
+        book = phrases("dialogue")
+        self.rng, self.scene = rng, Scene(rng)
+        while self.scene.fact("day")[0] in self.scene.fact("future")[0]:
+            del self.scene.facts["day"]  # "I am busy next Monday. What about Monday?"
+        self.parts = book[rng.choice(list(book))]
+        self.turns = [part for part in self.parts if part.isdigit()]
+
+    def lines(self, language: str, turns: slice = slice(None), wording: int = -1) -> list[str]:
+        """Some of the turns, all by default, each behind its speaker's name.
+
+        The wordings of the two languages stand in one order, so that the same one translates.
+        """
+        speakers = [self.scene.say(name, language) for name in ("{person}", "{person2}")]
+        told = []
+        for number, part in list(enumerate(self.turns))[turns]:
+            phrasings = self.parts[part][language]
+            template = phrasings[wording] if wording >= 0 else self.rng.choice(phrasings)
+            told.append(speakers[number % 2] + COLON[language] + self.scene.say(template, language))
+        return told
+
+    def asked_back(self, language: str) -> list[str]:
+        """A question about the talk and its answer."""
+        marks = self.rng.choice(ASKS[language])
+        told = [self.scene.tell(self.parts[part], language) for part in ("ask", "answer")]
+        return [mark + text for mark, text in zip(marks, told, strict=True)]
+
+
+def other(language: str) -> str:
+    return LANGUAGES[language == "en"]
+
+
+def dialogue(rng: random.Random, language: str) -> str:
+    """A talk, a turn a line."""
+    return "\n".join(Dialogue(rng).lines(language))
+
+
+def dialogue_asked(rng: random.Random, language: str) -> str:
+    """A talk, then a question about it, which may be in the other language."""
+    talk = Dialogue(rng)
+    asked = language if rng.random() < 0.8 else other(language)
+    return "\n".join([*talk.lines(language), *talk.asked_back(asked)])
+
+
+def dialogue_twice(rng: random.Random, language: str) -> str:
+    """Four turns of a talk, and their translation turn by turn or after them."""
+    talk, turns, wording = Dialogue(rng), rng.choice((slice(0, 4), slice(2, 6))), rng.randrange(2)
+    both = [talk.lines(spoken, turns, wording) for spoken in (language, other(language))]
+    if rng.random() < 0.4:
+        return "\n".join(line for pair in zip(*both, strict=True) for line in pair)
+    return "\n".join(both[0] + both[1])
