@@ -115,11 +115,15 @@ def respond(model, task, asked=None):
     return [tokenizer.decode(row).strip() for row in ids]
 
 
+def holds(text, value):
+    """Whether the text has the value as words of its own: “no” is not in “not”."""
+    return re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", text.lower()) is not None
+
+
 def slot_values(pair):
-    """The table's values that a reference repeats word for word (“yes” is told in other words)."""
+    """The table's values that all references repeat word for word (“yes” is told otherwise)."""
     values = [(a or b).strip() for a, b in SLOT.findall(pair.prompt)]
-    told = " ".join(references(pair)).lower()
-    return [value for value in values if value.lower() in told]
+    return [v for v in values if all(holds(text, v) for text in references(pair))]
 
 
 def score(answers, asked):
@@ -132,7 +136,7 @@ def score(answers, asked):
     }
     if isinstance(asked[0], records.Pair):
         whole = [
-            all(value.lower() in answer.lower() for value in slot_values(pair))
+            all(holds(answer, value) for value in slot_values(pair))
             for answer, pair in zip(answers, asked, strict=True)
         ]
         found["all_slots"] = sum(whole) / len(whole)

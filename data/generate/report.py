@@ -29,7 +29,7 @@ def text(row: dict) -> str:
     if "messages" in row:
         return " ".join(turn["content"] for turn in row["messages"])
     fields = ("instruction", "input", "output", "prompt", "response")
-    return " ".join(row[field] for field in fields if field in row)
+    return " ".join(row[field] for field in fields if row.get(field))
 
 
 def nearest(train: list[str], test: list[str]) -> list[str]:

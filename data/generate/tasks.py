@@ -16,10 +16,12 @@ from data.generate import (
     table_task,
     translation_task,
 )
+from data.generate.corpus import corpus
 
 SIZES = {"train": 5000, "dev": 300, "test": 500}
 FAR = 500
 SEED = 7
+SAMPLE, SAMPLE_SEED = 2000, 2  # documents as those of pretraining (seed 1), to see what is forgotten
 
 Rows = Callable[[random.Random, str], Iterator[dict]]
 TASKS: dict[str, Rows] = {
@@ -45,24 +47,27 @@ def asked(row: dict) -> str:
     return row["prompt"] if "prompt" in row else f"{row['instruction']}\n{row['input']}"
 
 
-def take(rows: Iterator[dict], count: int) -> list[dict]:
-    """The first rows, none asked twice."""
-    found: dict[str, dict] = {}
-    for row in rows:
-        found.setdefault(asked(row), row)
-        if len(found) == count:
-            break
-    return list(found.values())
+def take(rows: Iterator[dict], count: int, seen: set[str]) -> list[dict]:
+    """The first rows that ask what is not among `seen`, which grows by what they ask."""
+    found = []
+    while len(found) < count:
+        row = next(rows)
+        if asked(row) not in seen:
+            seen.add(asked(row))
+            found.append(row)
+    return found
 
 
 def files() -> Iterator[tuple[str, list[dict]]]:
-    """Every task file's name, without its ending, and its rows; each is seeded by its name."""
+    """Every file's name, without its ending, and its rows; a task's are seeded by its name."""
     for task, rows in TASKS.items():
-        for split, count in SIZES.items():
+        seen: set[str] = set()
+        for split in ("test", "dev", "train"):  # what can be asked in few ways is test's first
             rng = random.Random(f"{SEED} {task} {split}")
-            yield f"{task}_{split}", take(rows(rng, split), count)
+            yield f"{task}_{split}", take(rows(rng, split), SIZES[split], seen)
+    yield "corpus_sample", [{"text": text} for text in corpus(SAMPLE_SEED, SAMPLE)]
     for task, rows in OTHER_DOMAINS.items():
-        yield f"{task}_far", take(rows(random.Random(f"{SEED} {task} far")), FAR)
+        yield f"{task}_far", take(rows(random.Random(f"{SEED} {task} far")), FAR, set())
 
 
 def write_all(folder: Path) -> list[Path]:
