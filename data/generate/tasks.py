@@ -21,7 +21,7 @@ from data.generate.corpus import corpus
 SIZES = {"train": 5000, "dev": 300, "test": 500}
 FAR = 500
 SEED = 7
-SAMPLE, SAMPLE_SEED = 2000, 2  # documents as those of pretraining (seed 1), to see what is forgotten
+SAMPLE, SAMPLE_SEED = 2000, 2  # documents like those of pretraining (whose seed is 1)
 
 Rows = Callable[[random.Random, str], Iterator[dict]]
 TASKS: dict[str, Rows] = {
