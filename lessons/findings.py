@@ -38,7 +38,7 @@ def judge(words, differences, digits=3):
     return f"not shown at this scale: {words}: {found}; {least}"
 
 
-def against(rows, name, words, left, right):
+def against(rows, name, words, left, right, digits=3):
     """`judge` of a result of a sweep in the setting `left` minus `right`, seed by seed."""
 
     def by_seed(setting):
@@ -46,4 +46,5 @@ def against(rows, name, words, left, right):
         return {row["setting"]["seed"]: row["result"][name] for row in chosen}
 
     left, right = by_seed(left), by_seed(right)
-    return judge(words, [left[seed] - right[seed] for seed in sorted(left.keys() & right.keys())])
+    differences = [left[seed] - right[seed] for seed in sorted(left.keys() & right.keys())]
+    return judge(words, differences, digits)

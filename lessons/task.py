@@ -73,6 +73,12 @@ def open_task(name, context, train=None, dev=64, test=64, data=settings.DATA):
     return Task(name, tokenizer, *examples, parts[2][:test], labels, context)
 
 
+def sample_of_corpus(context, count):
+    """Documents like those that the base was pretrained on, which it has not read."""
+    texts = records.read(ROOT / "data" / "corpus_sample.jsonl")[:count]
+    return batching.encode_all(texts, Tokenizer.load(), context)[0]
+
+
 def with_head(model, task):
     """The model, in a classifier where the task asks for classes."""
     return TextClassifier(model, len(task.labels)) if task.labels else model

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from minift import ROOT, records, safetensors
 from minift.__main__ import main
-from minift.commands.pretrain import pieces
+from minift.commands.pretrain import InTurn, pieces, script
 from minift.models import pretrained
 from minift.peft import delta
 from minift.tokenizer import Tokenizer
@@ -48,6 +49,30 @@ def test_pretrain_writes_a_base_and_a_manifest(base):
     assert told["steps"] == 4 and told["sha256"] == hashlib.sha256(data).hexdigest()
     assert told["parameters"] == sum(p.numel() for p in model.parameters())
     assert safetensors.read(base / "b.safetensors")[0]["norm.weight"].dtype.itemsize == 2
+
+
+def test_the_manifest_tells_held_out_losses_by_script(base):
+    """Perplexity is the exponential of the loss, and the parts add up to the whole."""
+    held = json.loads((base / "b.json").read_text())["held_out"]
+    parts = [part for name, part in held.items() if name != "all"]
+    assert parts and held["all"]["tokens"] == sum(part["tokens"] for part in parts)
+    total = sum(part["loss"] * part["tokens"] for part in parts)
+    assert held["all"]["loss"] == pytest.approx(total / held["all"]["tokens"], abs=1e-3)
+    assert held["all"]["perplexity"] == pytest.approx(math.exp(held["all"]["loss"]), rel=1e-3)
+    assert [script(t) for t in ("a, b!", "你好。", "NLP是")] == ["latin", "han", "both"]
+
+
+def test_a_run_begins_with_the_first_texts():
+    """Batches of the first part come before all of the rest, each from its own beginning."""
+    turns = InTurn("abc", 2, "xyz")
+    assert [turns[i] for i in range(4)] == ["a", "b", "x", "y"] and len(turns) == 3
+
+
+def test_first_steps_want_their_texts(base, capsys):
+    """--first-steps alone is one line that says what is missing."""
+    words = ["pretrain", "--data", str(base / "corpus.jsonl"), "--first-steps", "3", "--out", "x"]
+    assert main([*words, "--tokenizer", str(base / "words.json"), "--steps", "1"]) == 2
+    assert "expected --first-data FILE" in capsys.readouterr().err
 
 
 def test_a_long_text_is_cut_into_rows_that_miss_no_target():

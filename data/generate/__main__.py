@@ -1,18 +1,20 @@
 """Write the task files of data/ (python -m data.generate), the pretraining corpus to a file
-(python -m data.generate corpus --out out/corpus.jsonl), or figures and rows of a task to read
-(python -m data.generate report --task qa)."""
+(python -m data.generate corpus --out out/corpus.jsonl), the lists with which pretraining begins
+(python -m data.generate lists), or figures and rows of a task to read (… report --task qa)."""
 
 import argparse
 from pathlib import Path
 
 from data.generate import DATA, report
-from data.generate.corpus import corpus, write_corpus
+from data.generate.corpus import corpus, lists, write_corpus
 from data.generate.tasks import TASKS, write_all
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data.generate", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("tasks", "corpus", "report"), default="tasks")
+    parser.add_argument(
+        "what", nargs="?", choices=("tasks", "corpus", "lists", "report"), default="tasks"
+    )
     parser.add_argument(
         "--out", type=Path, help="folder of the tasks or file of the corpus (.txt or .jsonl)"
     )
@@ -27,9 +29,10 @@ def main() -> None:
         for task in [options.task] if options.task else TASKS:
             print(report.tell(DATA, task, options.rows if options.task else 0))
     else:
-        out = options.out or DATA.parent / "out" / "corpus.jsonl"
+        out = options.out or DATA.parent / "out" / f"{options.what}.jsonl"
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_corpus(out, corpus(options.seed, options.documents))
+        made = {"corpus": corpus, "lists": lists}[options.what]
+        write_corpus(out, made(options.seed, options.documents))
         print(f"{out.name}  {out.stat().st_size:,} bytes")
 
 

@@ -23,13 +23,6 @@ from data.generate import (
 )
 from data.generate.lists import list_twice
 
-ENGLISH = 0.6  # of the lists
-
-
-def lists(rng: random.Random) -> str:
-    return list_twice(rng, "en" if rng.random() < ENGLISH else "zh")
-
-
 # How often each kind is drawn.
 KINDS: dict[Callable[[random.Random], str], int] = {
     news_documents.document: 20,
@@ -40,7 +33,7 @@ KINDS: dict[Callable[[random.Random], str], int] = {
     concept_documents.document: 11,
     instruct_documents.document: 14,
     dialogue_documents.document: 12,
-    lists: 24,
+    list_twice: 8,
 }
 
 
@@ -50,6 +43,13 @@ def corpus(seed: int, documents: int) -> Iterator[str]:
     kinds, weights = list(KINDS), list(KINDS.values())
     for _ in range(documents):
         yield rng.choices(kinds, weights)[0](rng)
+
+
+def lists(seed: int, documents: int) -> Iterator[str]:
+    """Nothing but lists told twice, with which pretraining begins."""
+    rng = random.Random(seed)
+    for _ in range(documents):
+        yield list_twice(rng)
 
 
 def write_corpus(path: Path, documents: Iterator[str]) -> None:

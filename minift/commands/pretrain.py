@@ -36,11 +36,26 @@ def arguments(command):
         "--batch", type=int, default=32, help="rows a step, each of context tokens"
     )
     command.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
+    command.add_argument("--first-data", help="texts for the first steps, before all others")
+    command.add_argument("--first-steps", type=int, default=0, metavar="N", help="how many steps")
     command.add_argument("--seed", type=int, default=0, help="seed of weights and order")
     command.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     command.set_defaults(columns=None, kind="text", limit=None)
+
+
+class InTurn:
+    """`count` batches of `first`, then those of `rest`: what is to be learnt before all else."""
+
+    def __init__(self, first, count, rest):
+        self.first, self.count, self.rest = first, count, rest
+
+    def __len__(self):
+        return len(self.rest)
+
+    def __getitem__(self, at):
+        return self.first[at] if at < self.count else self.rest[at - self.count]
 
 
 def pieces(ids, context):
@@ -74,6 +89,24 @@ def corpus(options):
     return words, rows, {name: part for name, part in held_out.items() if part}
 
 
+def in_order(options, words, rows):
+    """The batches of the run, those of --first-data in front."""
+
+    def packed(rows):
+        length = options.context
+        return batching.Batches(rows, options.batch, options.seed, words.pad, packed_to=length)
+
+    if not options.first_steps:
+        return packed(rows)
+    if not options.first_data:
+        raise ValueError(f"--first-steps {options.first_steps}: expected --first-data FILE as well")
+    texts = [record.text for record in read(options.first_data, options)]
+    ids = [[words.bos, *words.encode(text), words.eos] for text in texts]
+    first = [row for text in ids for row in pieces(text, options.context)]
+    processes = distributed.join(options.device).world
+    return InTurn(packed(first), options.first_steps * processes, packed(rows))
+
+
 def run(options):
     """Train, then write the model in fp16 and a manifest, measured after the rounding."""
     start = time.time()
@@ -87,7 +120,7 @@ def run(options):
     out = Path(options.out)
     train.fit(
         model,
-        batching.Batches(rows, options.batch, options.seed, words.pad, packed_to=options.context),
+        in_order(options, words, rows),
         GPT.loss,
         steps=options.steps,
         lr=options.lr,
