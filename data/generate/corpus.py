@@ -27,8 +27,8 @@ from data.generate.lists import list_twice
 KINDS: dict[Callable[[random.Random], str], int] = {
     news_documents.document: 20,
     table_documents.document: 16,
-    translation_documents.document: 18,
-    reviews_documents.document: 16,
+    translation_documents.document: 26,
+    reviews_documents.document: 22,
     qa_documents.document: 20,
     concept_documents.document: 11,
     instruct_documents.document: 14,
