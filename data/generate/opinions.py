@@ -16,6 +16,7 @@ from data.generate.splits import CORPUS, split_of_name
 DENYING = ("negated", "heard false")  # kinds of clauses whose word is of the other side
 SIDES = ("bad", "good")
 HOPED = {"en": ("feared", "hoped"), "zh": ("担心", "期待")}  # before a word of blame, of praise
+WORDS = 4  # that praise a part, and as many that blame it
 
 
 def listed(part: dict, side: int, language: str) -> list[str]:
@@ -99,8 +100,8 @@ def draw_opinion(
     """An opinion on one of the parts, which it uses up; the split may show it in the languages."""
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
     for part in rng.sample(parts, len(parts)):
-        for number in rng.sample(range(6), 6):
-            other = (number + rng.randrange(1, 6)) % 6
+        for number in rng.sample(range(WORDS), WORDS):
+            other = (number + rng.randrange(1, WORDS)) % WORDS
             opinion = Opinion(part, label, kind, number, other)
             if all(opinion.belongs(split, language) for language in languages):
                 parts.remove(part)
