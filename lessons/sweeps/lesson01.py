@@ -7,11 +7,13 @@ names) and on test (templates, names and combinations that train never shows), t
 from another domain, and one on the text of the base's own pretraining.
 """
 
+import json
+
 import torch
 
 from lessons import bag, settings, task
 from lessons.sweeps.stored import Stored, open_base
-from minift import sweep
+from minift import ROOT, sweep
 from minift.models.gpt import GPT
 from minift.peft import full, lora
 
@@ -20,6 +22,7 @@ SIZES = (16, 32, 64) if settings.FAST else (50, 500, 5000)
 SEEDS = (0, 1, 2)
 RATE = {"lora": 1e-2, "full": 1e-3, "bag": 1e-1}
 RIVALS = (("random", "lora"), ("random", "full"), ("base", "full"))  # of LoRA on the base
+MANIFEST = ROOT / "data" / "checkpoints" / "gpt.json"
 FAR = ("table_to_text", "sentiment")  # the tasks that have a test from another domain
 
 
@@ -71,15 +74,57 @@ def main_metric(name, part="test"):
     return f"{part} {task.MAIN[name]}"
 
 
-def rebuild():
-    """Run what is missing and print the tables of both questions. Returns 0."""
-    rows = STORED.rebuild()
+def found(rows, name, part, **setting):
+    """(mean, sd) of a task's metric over the seeds of one setting."""
+    chosen = [row for row in rows if {"name": name, **setting}.items() <= row["setting"].items()]
+    mean, sd, _ = sweep.spread([row["result"][main_metric(name, part)] for row in chosen])
+    return mean, sd or 0.0
+
+
+def apart(left, right):
+    """(difference of two means, how many pooled standard deviations that is)."""
+    difference = left[0] - right[0]
+    pooled = ((left[1] ** 2 + right[1] ** 2) / 2) ** 0.5
+    return difference, difference / max(pooled, 0.1)
+
+
+def table(rows):
+    """{task: {line: [mean, sd] on dev and test}}, the sizes first, then what the base has to beat."""
+    told = {}
     for name in task.MAIN:
-        chosen = [row for row in rows if row["setting"]["name"] == name]
-        columns = ("dev_loss", main_metric(name, "dev"), main_metric(name))
-        kept = [
-            {**row, "result": {column: row["result"][column] for column in columns}}
-            for row in chosen
-        ]
-        print(sweep.table(kept, ("name", "start", "method", "size")) + "\n")
+        lines = {f"base, LoRA, {size}": cell(name, size=size) for size in SIZES}
+        lines |= {f"{start}, {how}, {SIZES[-1]}": cell(name, start, how) for start, how in RIVALS}
+        if name == "sentiment":
+            lines[f"bag of words, {SIZES[-1]}"] = cell(name, "none", "bag")
+        told[name] = {"metric": task.MAIN[name]} | {
+            line: {part: found(rows, part=part, **setting) for part in ("dev", "test")}
+            for line, setting in lines.items()
+        }
+    return told
+
+
+def as_text(told):
+    """The table as Markdown, one task a line for dev and one for test."""
+    sizes = [f"base, LoRA, {size}" for size in SIZES]
+    rivals = [f"{start}, {how}, {SIZES[-1]}" for start, how in RIVALS]
+    columns = [*sizes, *rivals, f"bag of words, {SIZES[-1]}"]
+    lines = [["task", "on", "metric", *columns], ["---"] * (len(columns) + 3)]
+    for name, values in told.items():
+        for part in ("dev", "test"):
+            cells = [values.get(column) for column in columns]
+            words = ["" if c is None else "{:.1f} ± {:.1f}".format(*c[part]) for c in cells]
+            lines.append([name, part, values["metric"], *words])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def rebuild():
+    """Run what is missing, print the table and put it into the base's manifest. Returns 0."""
+    rows = STORED.rebuild()
+    told = table(rows)
+    print(as_text(told))
+    if not settings.FAST:
+        manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+        manifest["tasks"] = told
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        MANIFEST.write_text(text, encoding="utf-8")
     return 0
