@@ -89,7 +89,7 @@ def apart(left, right):
 
 
 def table(rows):
-    """{task: {line: [mean, sd] on dev and test}}, the sizes first, then what the base has to beat."""
+    """{task: {line: (mean, sd) on dev and test}}: the sizes, then what the base has to beat."""
     told = {}
     for name in task.MAIN:
         lines = {f"base, LoRA, {size}": cell(name, size=size) for size in SIZES}
