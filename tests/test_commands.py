@@ -6,12 +6,13 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from minift import ROOT, records, safetensors
 from minift.__main__ import main
-from minift.commands.pretrain import InTurn, pieces, script
+from minift.commands.pretrain import InTurn, layout, pieces, script
 from minift.models import pretrained
 from minift.peft import delta
 from minift.tokenizer import Tokenizer
@@ -60,6 +61,28 @@ def test_the_manifest_tells_held_out_losses_by_script(base):
     assert held["all"]["loss"] == pytest.approx(total / held["all"]["tokens"], abs=1e-3)
     assert held["all"]["perplexity"] == pytest.approx(math.exp(held["all"]["loss"]), rel=1e-3)
     assert [script(t) for t in ("a, b!", "你好。", "NLP是")] == ["latin", "han", "both"]
+
+
+def test_marks_stand_for_line_breaks(base):
+    """About half of the texts of two lines keep their break; <sep> or turns hold the same words."""
+    words = Tokenizer.load(base / "words.json")
+    texts = [f"one {n}\ntwo {n}" for n in range(400)]
+    laid = [layout(text, words, marks=True) for text in texts]
+    kinds = Counter(
+        "sep" if words.sep in ids else "turns" if words.user in ids else "break" for ids in laid
+    )
+    assert 160 < kinds["break"] < 240 and 80 < kinds["sep"] < 160 and 40 < kinds["turns"] < 120
+    for text, ids in zip(texts, laid, strict=True):
+        assert ids[0] == words.bos and ids[-1] == words.eos
+        lines = text.split("\n")
+        if words.sep in ids:
+            assert words.decode(ids[1 : ids.index(words.sep)]) == lines[0]
+            assert words.decode(ids[ids.index(words.sep) :]) == lines[1]
+        if words.user in ids:
+            middle = ids.index(words.assistant)
+            assert ids[1] == words.user and ids[middle - 1] == words.eos
+            assert (words.decode(ids[:middle]), words.decode(ids[middle:])) == tuple(lines)
+        assert layout(text, words, marks=False) == [words.bos, *words.encode(text), words.eos]
 
 
 def test_a_run_begins_with_the_first_texts():

@@ -39,6 +39,8 @@ def list_twice(rng: random.Random) -> str:
     spoken = "en" if rng.random() < ENGLISH else "zh"
     if rng.random() < 0.5:
         items = rng.sample(vocabulary(spoken), rng.randint(4, 20))
+        if rng.random() < 0.3:
+            items = [item.capitalize() for item in items]  # as names are written
     else:
         items = [invented_name(rng, spoken) for _ in range(rng.randint(3, 12))]
     first = rng.choice(MARKS[spoken])
