@@ -55,7 +55,7 @@ ALPACA = [
 ]
 ALPACA_PAIRS = [
     Pair("List two colors.", "Red, blue.", ("Red, blue.",)),
-    Pair("Uppercase it.\n\nab", "AB", ("AB",)),
+    Pair("Uppercase it.\nab", "AB", ("AB",)),
     Pair("Greet 你好.", "🙂", ("🙂",)),
     Pair("Stop.", "Stopped.", ("Stopped.",)),
 ]
@@ -96,14 +96,14 @@ CASES = {
     ),
     "alpaca table": (
         'instruction,input,output\n"Add, please",1 2,3\n', "alpaca",
-        [Pair("Add, please\n\n1 2", "3", ("3",))],
+        [Pair("Add, please\n1 2", "3", ("3",))],
     ),
     "seeds": (
         lines({
             "id": "s", "name": "n", "instruction": "Antonym.", "is_classification": False,
             "instances": [{"input": "hot", "output": "cold"}, {"input": "", "output": "x"}],
         }),
-        "seed-tasks", [Pair("Antonym.\n\nhot", "cold", ("cold",)), Pair("Antonym.", "x", ("x",))],
+        "seed-tasks", [Pair("Antonym.\nhot", "cold", ("cold",)), Pair("Antonym.", "x", ("x",))],
     ),
     "completion": (
         lines({"prompt": "p", "completion": " c<|endoftext|>\n"},

@@ -1,115 +1,77 @@
-"""Talks whose last question needs an earlier turn: the user tells facts, speaks of something else,
-perhaps changes an order, and then asks back. Which fact is asked for shows only at the end."""
+"""Talks whose last question needs an earlier turn: the user tells a fact or two, perhaps speaks of
+something else, and then asks back. Which of the facts is asked for shows only at the end."""
 
 import random
 import re
 from collections.abc import Callable, Iterator
 
 from data.generate import LANGUAGES
-from data.generate.forms import NUMBERS, NUMBERS_ZH, Forms
-from data.generate.reading import Phrases, phrases, phrasings, words
+from data.generate.reading import Phrases, phrases, phrasings
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS, split_of_pairs
 
 Chapter = dict[str, Phrases]  # part of a scenario -> its phrasings
-BETWEEN = ((0, 1, 1, 2), (0, 0, 1))  # how many exchanges stand in between; fewer after a change
-ORDINALS = (("first", "第一"), ("second", "第二"), ("third", "第三"), ("last", "最后一"))
-MANY, MANY_ZH = (*NUMBERS, "eleven", "twelve"), (*NUMBERS_ZH, "十一", "十二")
+BETWEEN = 0.5  # of the talks have an exchange on something else
+MARK = "5"  # keeps the facts of that exchange from the scenario's
 
 
-def amounts(scene: Scene) -> None:
-    """An order in two amounts, with their sum: two cups of tea, three, five."""
-    meal = scene.rng.choice(words("meals"))
-    count, other = scene.rng.sample(range(5), 2)
-    cups, cups_zh = f"{meal['cups']} of {meal['en']}", meal["measure"] + meal["zh"]
-    en = {"n": count, "n2": other, "sum": count + other + 2}
-    zh = {name: f"{MANY_ZH[i]}{cups_zh}" for name, i in en.items()}
-    zh |= {"count": MANY_ZH[count] + meal["measure"], "other": MANY_ZH[other] + meal["measure"]}
-    en = {name: f"{MANY[i]} {cups}" for name, i in en.items()}
-    en |= {"count": MANY[count], "other": MANY[other]}
-    scene.facts["order"] = (
-        Forms(meal["en"], cups=cups, **en),
-        Forms(meal["zh"], cups=cups_zh, **zh),
-    )
-    for slot in ("meal2", "meal3"):
-        while scene.fact(slot)[0] == meal["en"]:
-            del scene.facts[slot]
-
-
-def one_of(*slots: str) -> Callable[[Scene], None]:
-    """Ask for the first, second, third or last of three facts."""
+def one_of_two(name: str, value: str) -> Callable[[Scene], None]:
+    """Two things have two values; one of them is asked for: "my cat" is called "Rosie"."""
 
     def pick(scene: Scene) -> None:
-        place = scene.rng.randrange(len(ORDINALS))
-        picked = scene.fact(slots[min(place, 2)])
-        for slot in slots:
-            scene.fact(slot)
-        english, chinese = ORDINALS[place]
-        scene.facts["ordinal"] = (Forms(english, place=english), Forms(chinese))
-        scene.facts["picked"] = picked
+        number = scene.rng.choice(("", "2"))
+        scene.facts["picked"] = scene.fact(name + number)
+        scene.facts["found"] = scene.fact(value + number)
 
     return pick
 
 
-def cheaper(scene: Scene) -> None:
+def prices(scene: Scene) -> None:
+    one_of_two("thing", "price")(scene)
     first, second = (int(scene.fact(slot)[0]) for slot in ("price", "price2"))
     scene.facts["less"] = scene.fact("thing" if first < second else "thing2")
 
 
-def solid(scene: Scene) -> None:
-    """Two meals to eat, and not to drink."""
-    for slot in ("meal", "meal2"):
-        while scene.fact(slot)[0].did != "ate":
-            del scene.facts[slot]
-
-
 PREPARE: dict[str, Callable[[Scene], None]] = {
-    "instead": amounts, "sum": amounts, "order": amounts, "prices": cheaper, "likes": solid,
-    "list": one_of("thing", "thing2", "thing3"), "places": one_of("venue", "venue2", "venue3"),
-    "three words": one_of("thing", "spot", "animal"),
+    "pet": one_of_two("pet", "petname"), "prices": prices,
 }  # fmt: skip
-DERIVED = ("ordinal", "picked", "less")
+DERIVED = ("picked", "found", "less")
 
 
 class Talk:
-    """A scenario, the exchanges in between, and the scene that holds the facts of all of them."""
+    """A scenario, the exchange in between, and the scene that holds the facts of both."""
 
     def __init__(self, rng: random.Random, split: str = CORPUS):
         self.rng, self.split, self.scene = rng, split, Scene(rng, split)
         book = phrases("chat")
-        names = [name for name in book if not name.startswith("aside")]
         asides = [name for name in book if name.startswith("aside")]
-        self.name = rng.choice(names)
+        self.name = rng.choice([name for name in book if name not in asides])
         self.chapter: Chapter = book[self.name]
-        told = [n for n in names if n not in PREPARE and "change" not in book[n] and n != self.name]
-        count = rng.choice(BETWEEN["change" in self.chapter])
-        between = [rng.choice(asides if rng.random() < 0.6 else told) for _ in range(count)]
-        self.between = list(dict.fromkeys(between))
+        self.between = [rng.choice(asides)] if rng.random() < BETWEEN else []
         asked = [part for part in self.chapter if part.startswith("ask ")]
         self.asked = rng.choice(asked).removeprefix("ask ")
+        PREPARE.get(self.name, lambda scene: None)(self.scene)
 
     def messages(self, language: str) -> list[dict[str, str]]:
-        PREPARE.get(self.name, lambda scene: None)(self.scene)
-        turns = [self.told(self.chapter[part], language) for part in ("tell", "reply")]
-        changed = [p for p in ("change", "confirm") if p in self.chapter]
-        early = self.rng.random() < 0.5
-        turns += [self.told(self.chapter[part], language) for part in changed if early]
-        for number, name in enumerate(self.between):
-            turns += self.exchange(name, str(5 + number), language)
-        turns += [self.told(self.chapter[part], language) for part in changed if not early]
-        turns += [self.told(self.chapter[f"{p} {self.asked}"], language) for p in ("ask", "answer")]
+        turns = [self.scene.tell(self.chapter[part], language) for part in ("tell", "reply")]
+        for name in self.between:
+            turns += self.exchange(name, language)
+        turns.append(self.scene.tell(self.chapter[f"ask {self.asked}"], language))
+        turns.append(self.scene.say(self.answer(language), language))
         roles = ("user", "assistant") * len(turns)
         return [{"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False)]
 
-    def told(self, part: Phrases, language: str) -> str:
-        return self.scene.tell(part, language)
-
-    def exchange(self, name: str, mark: str, language: str) -> list[str]:
-        """A turn and its reply on something else; the mark keeps its facts from the scenario's."""
+    def exchange(self, name: str, language: str) -> list[str]:
+        """A turn and its reply on something else."""
         chapter = phrases("chat")[name]
-        parts = ("user", "assistant") if "user" in chapter else ("tell", "reply")
-        chosen = [self.rng.choice(phrasings(chapter[p], language, self.split)) for p in parts]
-        return [self.scene.say(re.sub(r"{(\w+)", rf"{{\g<1>{mark}", t), language) for t in chosen]
+        meanings = [chapter[part] for part in ("user", "assistant")]
+        chosen = [self.rng.choice(phrasings(m, language, self.split)) for m in meanings]
+        return [self.scene.say(re.sub(r"{(\w+)", rf"{{\g<1>{MARK}", t), language) for t in chosen]
+
+    def answer(self, language: str) -> str:
+        """The usual answer; the corpus shows the others too."""
+        several = phrasings(self.chapter[f"answer {self.asked}"], language, self.split)
+        return self.rng.choice(several) if self.split == CORPUS else several[0]
 
     def references(self, language: str) -> list[str]:
         """The last answer in all its phrasings; in test its own ones are among them."""

@@ -11,26 +11,26 @@ from data.generate.reading import phrases, phrasings, words
 from data.generate.tables import VALUES, Table
 
 Wordings = dict[str, list[str]]  # place in the sentence -> wordings
-Placed = dict[str, list[str]]  # place in the sentence -> slots told there
 
+TOLD = ("food", "priceRange", "customer rating", "familyFriendly")  # in the order of the text
+WHERE = ("area", "near")
+MOST = 3  # points of the second sentence
 ENGLISH = {zh: en for values in VALUES.values() for en, zh in values.items()}
-DISHES = {word["en"]: word["food"] for word in words("venue_food")}
 AREAS = {word["en"]: word for word in words("venue_area")}
-LOW = ("low", "1 out of 5")  # ratings of a place that nobody looks for
 
 
 def frames(language: str, split: str, table: Table) -> list[str]:
     """The frames that a split may show, without those that invite where nobody would go."""
     found = list(phrasings(phrases("venues")["frame"]["plain"], language, split))
     rating = table.get("customer rating", "")
-    if ENGLISH.get(rating, rating) not in LOW:
+    if ENGLISH.get(rating, rating) != "low":
         found += phrasings(phrases("venues")["frame"]["inviting"], language, split)
     return found
 
 
 @cache
 def places(frame: str) -> tuple[str, ...]:
-    """What a frame asks for, in its order: ('name', 'np', 'post')."""
+    """What a frame asks for, in its order: ('name', 'np', 'place')."""
     return tuple(re.findall(r"{(\w+)}", frame))
 
 
@@ -38,21 +38,15 @@ def places(frame: str) -> tuple[str, ...]:
 def wordings(slot: str, value: str, language: str) -> Wordings:
     """The wordings of one slot in one language by their place in the sentence."""
     english = ENGLISH.get(value, value)
-    given = {"value": value, "food": DISHES.get(value, value)}
-    if slot == "area" and language == "zh":
-        given["value"] = AREAS[english]["zh_where"]
-    book = phrases("venues")[heading(slot, english)]
-    told = {
-        p: [line.format(**given) for line in lines.get(language, ())] for p, lines in book.items()
-    }
-    if language == "zh":
-        return told | {"where": [given["value"]]}
     if slot == "area":
-        told["where"] = AREAS[value]["where"].split("; ")
-        told["pre"] = [AREAS[value]["before"]]
-    told["dish"] = [given["food"]]
-    told["say"] = told.get("say", []) + told.get("at", [])
-    return {place: lines for place, lines in told.items() if lines and lines != ["-"]}
+        column = "where" if language == "en" else "zh_where"
+        return {"where": AREAS[english][column].split("; ")}
+    book = phrases("venues")[heading(slot, english)]
+    return {
+        place: [line.format(value=value) for line in lines[language]]
+        for place, lines in book.items()
+        if language in lines
+    }
 
 
 def heading(slot: str, value: str) -> str:
@@ -60,14 +54,27 @@ def heading(slot: str, value: str) -> str:
     if slot == "priceRange":
         return "price pounds" if "£" in value else f"price {value}"
     if slot == "customer rating":
-        return "rating score" if "5" in value else f"rating {value}"
+        return "rating score" if "5" in value else "rating word"
     return f"family {value}" if slot == "familyFriendly" else slot
 
 
-def take(rng: random.Random, slots: list[str], wanted: tuple[str, ...], most: int = 1) -> list[str]:
-    """Take up to so many of the wanted slots out of the list, in a random order."""
-    found = [slot for slot in slots if slot in wanted]
-    chosen = rng.sample(found, min(most, len(found)))
-    for slot in chosen:
-        slots.remove(slot)
-    return chosen
+def take(rng: random.Random, points: list[str], most: int) -> list[str]:
+    """Take up to so many points out of the list; their order stays."""
+    chosen = rng.sample(points, min(most, len(points)))
+    told = [point for point in points if point in chosen]
+    for point in told:
+        points.remove(point)
+    return told
+
+
+def clauses(
+    rng: random.Random, points: list[str], table: Table, where: str, language: str
+) -> list[str]:
+    """A predicate for each point; the point `where` is the area, the neighbour or both."""
+    lines = {
+        point: [line.format(where=where) for line in phrases("venues")["place"]["verb"][language]]
+        if point == "where"
+        else wordings(point, table[point], language)["verb"]
+        for point in points
+    }
+    return [rng.choice(lines[point]) for point in points]

@@ -1,83 +1,58 @@
-"""Chinese sentences for a table: a frame tells some of the slots, a further sentence the rest.
+"""Chinese sentences for a table: a frame tells some of the slots, a second sentence the rest.
 
-A clause is a predicate (它*位于河边*) and, with 的, an attribute (*位于河边*的餐厅).
+A clause is a predicate (它*供应泰国菜*) and, with 的, an attribute (*供应泰国菜的*餐厅).
 """
 
 import random
 
-from data.generate.describe_frames import frames, places, take, wordings
+from data.generate.describe_frames import MOST, TOLD, clauses, frames, places, take, wordings
 from data.generate.tables import Table
 
-TOLD = ("food", "area", "near", "priceRange", "customer rating", "familyFriendly")
-NEEDS = {"place": ("area",), "near": ("near",), "food": ("food",), "Of": TOLD, "clause": TOLD}
-TWO = 0.5  # of the clauses and attributes come in pairs
-ATTRIBUTES = 0.75  # of the tables have attributes where a frame has room for them
+BEFORE = 0.5  # of the nouns that may have one have an attribute
+TWO = 0.5  # of the frames with a clause have two
 ANY = "小店"  # a place of which the table does not say the kind
-LONG = 3  # more clauses than these are two sentences
 
 
 def describe(rng: random.Random, table: Table, split: str = "corpus") -> str:
-    """One to three sentences that tell all slots of the Chinese table, in a frame of this split."""
+    """One or two sentences that tell all slots of the Chinese table, in a frame of this split."""
     known = frames("zh", split, table)
     while True:
-        frame = rng.choice(known)
-        free = [slot for slot in table if slot not in ("name", "eatType")]
-        placed = place_slots(rng, frame, free)
-        if placed is not None:
-            return fill(frame, placed, table, rng) + further(rng, natural(rng, free), table)
+        text = tell(rng, rng.choice(known), table)
+        if text:
+            return text
 
 
-def place_slots(rng: random.Random, frame: str, free: list[str]) -> dict | None:
-    """Take the slots that the frame tells out of `free`; None if it must have one that is not."""
-    asked, placed = places(frame), {}
-    for place, wanted in NEEDS.items():
-        if place in asked:
-            most = 1 + (place in ("Of", "clause") and rng.random() < TWO)
-            placed[place] = natural(rng, take(rng, free, wanted, most))
-            if not placed[place]:
-                return None
-    if "of" in asked and free and rng.random() < ATTRIBUTES:
-        placed["of"] = natural(rng, take(rng, free, TOLD, 1 + (rng.random() < TWO)))
-    return placed
+def tell(rng: random.Random, frame: str, table: Table) -> str:
+    """The frame filled and the rest behind it; nothing if the table does not fit the frame."""
+    asked, points = places(frame), [slot for slot in TOLD if slot in table]
+    where, noun = located(table), table.get("eatType", ANY)
+    given = {"name": table["name"], "noun": noun, "where": where, "np": noun}
+    given["place"] = where + "的" * bool(where)
+    if "np" in asked and points and rng.random() < BEFORE:
+        given["np"] = f"{clauses(rng, take(rng, points, 1), table, where, 'zh')[0]}的{noun}"
+    if where and not {"where", "place"} & set(asked):
+        points.append("where")
+    if "clause" in asked:
+        told = clauses(rng, take(rng, points, 1 + (rng.random() < TWO)), table, where, "zh")
+        given["clause"] = "，".join(told)
+        frame = frame.replace("{name}{clause}", "{name}" + possessive(told) + "{clause}")
+        frame = frame.replace("{noun}{clause}", "{noun}" + possessive(told) + "{clause}")
+    if len(points) > MOST or not all(given[place] for place in asked if place != "place"):
+        return ""
+    rest = clauses(rng, points, table, where, "zh")
+    return frame.format(**given) + f"它{possessive(rest)}{'，'.join(rest)}。" * bool(rest)
 
 
-def natural(rng: random.Random, slots: list[str]) -> list[str]:
-    """The slots in a natural order, mostly."""
-    if rng.random() < 0.3:
-        return rng.sample(slots, len(slots))
-    return [slot for slot in TOLD if slot in slots]
+def located(table: Table) -> str:
+    """老城区, 米拉厨房附近, 老城区的米拉厨房附近."""
+    said = []
+    if "area" in table:
+        said += wordings("area", table["area"], "zh")["where"]
+    if "near" in table:
+        said.append(f"{table['near']}附近")
+    return "的".join(said)
 
 
-def fill(frame: str, placed: dict, table: Table, rng: random.Random) -> str:
-    """The frame with all its places filled."""
-    given = {"name": table["name"], "noun": table.get("eatType", ANY), "of": ""}
-    for place, slots in placed.items():
-        if place in ("place", "near", "food"):
-            given[place] = wordings(slots[0], table[slots[0]], "zh")["where"][0]
-        else:
-            said = clauses(rng, slots, table)
-            given[place] = "，".join(said) if place == "clause" else "、".join(said) + "的"
-    if "clause" in given:
-        given["de"] = possessive(given["clause"])
-        for subject in ("{name}", "这家{noun}"):
-            frame = frame.replace(subject + "{clause}", subject + "{de}{clause}")
-    return frame.format(**given)
-
-
-def clauses(rng: random.Random, slots: list[str], table: Table) -> list[str]:
-    return [rng.choice(wordings(slot, table[slot], "zh")["verb"]) for slot in slots]
-
-
-def further(rng: random.Random, slots: list[str], table: Table) -> str:
-    """A sentence or two for the slots that the frame has not told."""
-    if len(slots) > LONG:
-        half = len(slots) // 2
-        return further(rng, slots[:half], table) + further(rng, slots[half:], table)
-    said = clauses(rng, slots, table)
-    subject = rng.choice(("它", "它", "这家店", f"这家{table.get('eatType', ANY)}"))
-    return f"{subject}{possessive(said[0])}{'，'.join(said)}。" if said else ""
-
-
-def possessive(clause: str) -> str:
+def possessive(told: list[str]) -> str:
     """它位于河边, but 它的价格便宜: a clause with its own subject asks for 的."""
-    return "的" if clause.startswith(("顾客", "价", "口碑")) else ""
+    return "的" if told and told[0].startswith(("顾客", "价")) else ""

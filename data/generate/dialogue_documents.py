@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable
 from functools import cache
 
-from data.generate import DATA, LANGUAGES
+from data.generate import DATA
 from data.generate.chat_task import talk
-from data.generate.dialogues import COLON, dialogue, dialogue_asked, dialogue_twice, other
+from data.generate.dialogues import COLON, dialogue, dialogue_asked, dialogue_twice
 from data.generate.preference_task import EVERY, row
 from data.generate.requests import bad_replies, listed
 from data.generate.scene import Scene
@@ -104,19 +104,6 @@ def one_reply(rng: random.Random, language: str) -> str:
     return "\n".join([*turns, remark(rng, language, kind)])
 
 
-def explained(rng: random.Random, language: str) -> str:
-    """What people do all day, what words mean, how food is made: one line each."""
-    scene = Scene(rng)
-    english = ("a(n) {craft} {craft.does}.", "{notion.a} {notion.says}.", "{recipe}: {recipe.tip}.")
-    chinese = ("{craft}{craft.does}。", "{notion}{notion.says}。", "{recipe}：{recipe.tip}。")
-    told = dict(zip(LANGUAGES, (english, chinese), strict=True))
-    chosen = rng.sample(range(3), 2)
-    lines = [
-        scene.say(told[spoken][i], spoken) for i in chosen for spoken in (language, other(language))
-    ]
-    return "\n".join(lines if rng.random() < 0.6 else lines[::2])
-
-
 def hand_written(rng: random.Random, language: str) -> str:
     """A dialogue, or a request with its good reply, from the hand-written seeds of train."""
     name = rng.choice(("dialogues", "requests_helpful", "requests_harmful"))
@@ -129,8 +116,8 @@ def hand_written(rng: random.Random, language: str) -> str:
 
 
 KINDS: dict[Callable[[random.Random, str], str], int] = {
-    dialogue: 22, dialogue_asked: 16, dialogue_twice: 8, chat: 22, asked_and_answered: 12,
-    good_and_bad: 8, one_reply: 6, explained: 3, hand_written: 5,
+    dialogue: 8, dialogue_asked: 22, dialogue_twice: 8, chat: 32, asked_and_answered: 12,
+    good_and_bad: 8, one_reply: 6, hand_written: 4,
 }  # fmt: skip
 
 

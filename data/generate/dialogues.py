@@ -7,9 +7,9 @@ from data.generate.reading import phrases
 from data.generate.scene import Scene
 
 COLON = {"en": ": ", "zh": "："}
-ASKS = {
-    "en": (("Question: ", "Answer: "), ("Q: ", "A: "), ("", ""), ("", "")),
-    "zh": (("问题：", "回答："), ("问：", "答："), ("", ""), ("", "")),
+MARKS = {
+    "en": (("Question: ", "Answer: "), ("", "")),
+    "zh": (("问题：", "回答："), ("", "")),
 }
 
 
@@ -19,19 +19,17 @@ class Dialogue:
     def __init__(self, rng: random.Random):
         book = phrases("dialogue")
         self.rng, self.scene = rng, Scene(rng)
-        while self.scene.fact("day")[0] in self.scene.fact("future")[0]:
-            del self.scene.facts["day"]  # "I am busy next Monday. What about Monday?"
         self.parts = book[rng.choice(list(book))]
         self.turns = [part for part in self.parts if part.isdigit()]
 
-    def lines(self, language: str, turns: slice = slice(None), wording: int = -1) -> list[str]:
-        """Some of the turns, all by default, each behind its speaker's name.
+    def lines(self, language: str, wording: int = -1) -> list[str]:
+        """The turns, each behind its speaker's name.
 
         The wordings of the two languages stand in one order, so that the same one translates.
         """
         speakers = [self.scene.say(name, language) for name in ("{person}", "{person2}")]
         told = []
-        for number, part in list(enumerate(self.turns))[turns]:
+        for number, part in enumerate(self.turns):
             phrasings = self.parts[part][language]
             template = phrasings[wording] if wording >= 0 else self.rng.choice(phrasings)
             told.append(speakers[number % 2] + COLON[language] + self.scene.say(template, language))
@@ -39,8 +37,10 @@ class Dialogue:
 
     def asked_back(self, language: str) -> list[str]:
         """A question about the talk and its answer."""
-        marks = self.rng.choice(ASKS[language])
-        told = [self.scene.tell(self.parts[part], language) for part in ("ask", "answer")]
+        asked = self.rng.choice([part for part in self.parts if part.startswith("ask ")])
+        both = (asked, asked.replace("ask ", "answer "))
+        told = [self.scene.tell(self.parts[part], language) for part in both]
+        marks = self.rng.choice(MARKS[language])
         return [mark + text for mark, text in zip(marks, told, strict=True)]
 
 
@@ -54,16 +54,15 @@ def dialogue(rng: random.Random, language: str) -> str:
 
 
 def dialogue_asked(rng: random.Random, language: str) -> str:
-    """A talk, then a question about it, which may be in the other language."""
+    """A talk, then a question about it."""
     talk = Dialogue(rng)
-    asked = language if rng.random() < 0.8 else other(language)
-    return "\n".join([*talk.lines(language), *talk.asked_back(asked)])
+    return "\n".join([*talk.lines(language), *talk.asked_back(language)])
 
 
 def dialogue_twice(rng: random.Random, language: str) -> str:
-    """Four turns of a talk, and their translation turn by turn or after them."""
-    talk, turns, wording = Dialogue(rng), rng.choice((slice(0, 4), slice(2, 6))), rng.randrange(2)
-    both = [talk.lines(spoken, turns, wording) for spoken in (language, other(language))]
+    """A talk and its translation, turn by turn or after it."""
+    talk, wording = Dialogue(rng), rng.randrange(2)
+    both = [talk.lines(spoken, wording) for spoken in (language, other(language))]
     if rng.random() < 0.4:
         return "\n".join(line for pair in zip(*both, strict=True) for line in pair)
     return "\n".join(both[0] + both[1])

@@ -10,7 +10,7 @@ from functools import cache
 from data.generate.grammar import an, third_person
 from data.generate.names import draw_venue, film_titles, venue_names
 from data.generate.reading import words
-from data.generate.splits import CORPUS, belongs, split_of_name
+from data.generate.splits import CORPUS, split_of_name
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS_ZH = "两三四五六七八九十"
@@ -72,12 +72,6 @@ def town(rng, split):
 
 def petname(rng, split):
     w = rng.choice(named("pet_names", split))
-    return Forms(w["en"]), Forms(w["zh"])
-
-
-def dish(rng, split):
-    """A coined name, as those of venues: the corpus shows train's only."""
-    w = rng.choice(named("dishes", "train" if split == CORPUS else split))
     return Forms(w["en"]), Forms(w["zh"])
 
 
@@ -147,12 +141,6 @@ def plain(table: str) -> Callable:
         return Forms(w["en"], a=an(w["en"])), Forms(w["zh"])
 
     return draw
-
-
-def deed(rng, split):
-    """What somebody did: "buys old bus" in a headline, "bought an old bus" in a sentence."""
-    w = rng.choice([w for w in words("deeds") if belongs(w["en"], "test") == (split == "test")])
-    return Forms(w["en"], past=w["past"]), Forms(w["zh"], past=w["zh_past"])
 
 
 def entry(table: str) -> Callable:

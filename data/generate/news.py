@@ -6,22 +6,24 @@ from data.generate.reading import phrases, phrasings
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS, split_of_pairs
 
+ARTICLE = ("lead", "detail", "close")
+
 
 def events(split: str) -> list[str]:
     """The events that a split tells: test has its own."""
     language = "en test" if split == "test" else "en"
     book = phrases("news")
-    return [event for event, parts in book.items() if language in parts.get("lead", {})]
+    return [event for event, parts in book.items() if language in parts["lead"]]
 
 
 class News:
-    """An event with up to `extras` details more than it needs, and the scene of its facts.
+    """An event and the scene of its facts.
 
     What dev tells has happened to this person, or in this town, neither in train nor in the corpus;
     the events of test are its own.
     """
 
-    def __init__(self, rng: random.Random, split: str = CORPUS, extras: int = 2):
+    def __init__(self, rng: random.Random, split: str = CORPUS):
         while True:
             event, self.scene = rng.choice(events(split)), Scene(rng, split)
             person, town = (str(self.scene.fact(slot)[0]) for slot in ("person", "town"))
@@ -29,16 +31,13 @@ class News:
             if split == "test" or held_out == (split == "dev"):
                 break
         self.parts = phrases("news")[event]
-        more = [part for part in self.parts if part.startswith("extra")]
-        chosen = sorted(rng.sample(more, rng.randint(0, min(extras, len(more)))))
-        self.told = ["lead", "detail", *chosen, "close"]
 
     def part(self, name: str, language: str) -> str:
         return self.scene.tell(self.parts[name], language)
 
     def article(self, language: str) -> str:
-        """Lead, detail, some extras and close, each in one of its phrasings."""
-        told = [self.part(name, language) for name in self.told]
+        """Lead, detail and close, each in one of its phrasings."""
+        told = [self.part(name, language) for name in ARTICLE]
         return (" " if language == "en" else "").join(told)
 
     def answers(self, name: str, language: str) -> list[str]:

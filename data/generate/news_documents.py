@@ -1,4 +1,4 @@
-"""Pretraining documents with stories and news: told, told again, put under headlines, talked of."""
+"""Pretraining documents with stories and news: told, told again, and put under headlines."""
 
 import random
 from collections.abc import Callable
@@ -6,15 +6,11 @@ from collections.abc import Callable
 from data.generate import LANGUAGES
 from data.generate.news import News
 from data.generate.news_task import ASKED
-from data.generate.reading import phrases
-from data.generate.scene import Scene
 from data.generate.stories import story, story_twice
 
 ENGLISH = 0.6  # of the documents; of those with two parts, a quarter are in two languages
 CROSSED = 0.25
-MARKED = 0.3  # of the headlines and summaries: with the word that says what they are
-LISTS = ("films today", "weather today")
-SHORT = {"en": "In short: ", "zh": "总之："}
+MARKED = 0.5  # of the headlines and summaries: with the word that says what they are
 
 
 def languages(rng: random.Random) -> tuple[str, str]:
@@ -44,7 +40,7 @@ def news(rng: random.Random) -> str:
     """An article under its headline and above its summary, or above both of them."""
     item, (spoken, told) = News(rng), languages(rng)
     headline, article = marked(rng, item, "headline", told), item.article(spoken)
-    short = SHORT[told] + item.part("summary", told)
+    short = marked(rng, item, "summary", told)
     layouts = [headline, article, short], [article, headline], [article, short, headline]
     return "\n".join(rng.choice(layouts))
 
@@ -62,48 +58,24 @@ def headlines(rng: random.Random) -> str:
 def all_headlines(rng: random.Random) -> str:
     """What happened once, in all its headlines and in summaries of both languages."""
     item, (spoken, told) = News(rng), languages(rng)
-    lines = item.answers("headline", spoken) + item.answers("summary", told)[:2]
+    lines = item.answers("headline", spoken) + item.answers("summary", told)
     return "\n".join(lines if rng.random() < 0.5 else reversed(lines))
 
 
 def retold(rng: random.Random) -> str:
-    """A short article, and again in other words or in the other language."""
-    item, (spoken, told) = News(rng, extras=0), languages(rng)
+    """An article, and again in other words or in the other language."""
+    item, (spoken, told) = News(rng), languages(rng)
     return f"{item.article(spoken)}\n{item.article(told)}"
-
-
-def listing(rng: random.Random) -> str:
-    """Films or the weather of a day as a list, and each line again in a sentence."""
-    book, (spoken, told) = phrases("news")[rng.choice(LISTS)], languages(rng)
-    scenes = [Scene(rng) for _ in range(rng.choice((2, 3)))]
-    title = scenes[0].tell(book["title"], spoken)
-    lines = [scene.tell(book["line"], spoken) for scene in scenes]
-    sentences = [scene.tell(book["told"], told) for scene in scenes]
-    return "\n".join([title, *lines, (" " if told == "en" else "").join(sentences)])
-
-
-def talk(rng: random.Random) -> str:
-    """Two people talk about the news; one of them has read the article above."""
-    item, (spoken, _) = News(rng, extras=0), languages(rng)
-    colon = ": " if spoken == "en" else "："
-    asks, knows = (item.scene.say(who, spoken) + colon for who in ("{person4}", "{person5}"))
-    book = phrases("news")["talk of the day"]
-    question, answer = (item.scene.tell(book[part], spoken) for part in ("question", "answer"))
-    summary = item.part("summary", spoken)
-    lines = [knows + question, asks + answer, knows + summary]
-    return "\n".join(lines if rng.random() < 0.5 else [item.article(spoken), *lines])
 
 
 # How often each kind is drawn.
 KINDS: dict[Callable[[random.Random], str], int] = {
-    prose: 32,
+    prose: 22,
     stories: 20,
-    news: 16,
+    news: 34,
     headlines: 8,
-    all_headlines: 6,
+    all_headlines: 8,
     retold: 8,
-    listing: 5,
-    talk: 5,
 }
 
 

@@ -1,7 +1,6 @@
 """Opinions: one part of a film or a place, praised or blamed, and the clauses that say so.
 
-A clause may deny a word of the other side ("not dull" is praise), set it against its opposite, or
-report what others said and agree or not; the word alone does not tell on which side it stands.
+A clause may deny a word of the other side ("not dull" is praise): the word alone does not tell.
 """
 
 import random
@@ -10,13 +9,12 @@ from functools import cache
 
 from data.generate import LANGUAGES
 from data.generate.reading import phrases, phrasings, words
-from data.generate.scene import Scene
 from data.generate.splits import CORPUS, split_of_name
 
-DENYING = ("negated", "heard false")  # kinds of clauses whose word is of the other side
 SIDES = ("bad", "good")
-HOPED = {"en": ("feared", "hoped"), "zh": ("担心", "期待")}  # before a word of blame, of praise
+KINDS = ("plain", "negated")
 WORDS = 4  # that praise a part, and as many that blame it
+NEGATED = 0.3  # of the clauses deny a word of the other side
 
 
 def listed(part: dict, side: int, language: str) -> list[str]:
@@ -37,30 +35,23 @@ def homes() -> dict[str, str]:
 
 def split_of_judgement(part: str, word: str) -> str:
     """The split that a part and the word that judges it belong to."""
-    return "train" if homes()[word] == part else split_of_name(f"{part}+{word}")
-
-
-@cache
-def extremes() -> set[str]:
-    """Words that 'not' leaves without a verdict: a film that is not brilliant may be good."""
-    return {word for row in words("extremes") for word in row.values()}
+    return "train" if homes()[word] == part else split_of_name(f"{part}: {word}")
 
 
 @dataclass(frozen=True)
 class Opinion:
     part: dict  # a row of words/opinions.txt
     label: int  # 1 praise, 0 blame
-    kind: str  # plain, negated, versus, heard true, heard false
+    negated: bool
     number: int  # which word of its list
-    other: int  # a second word of the list, for "neither … nor"
 
     @property
     def side(self) -> int:
         """The side of the word that is said."""
-        return 1 - self.label if self.kind in DENYING else self.label
+        return 1 - self.label if self.negated else self.label
 
-    def word(self, language: str, number: int | None = None) -> str:
-        return listed(self.part, self.side, language)[self.number if number is None else number]
+    def word(self, language: str) -> str:
+        return listed(self.part, self.side, language)[self.number]
 
     def opposite(self, language: str) -> str:
         """The word of the other side that stands at the same place of its list."""
@@ -70,67 +61,44 @@ class Opinion:
         return self.part[language], self.word(language)
 
     def belongs(self, split: str, language: str) -> bool:
-        """Whether the split may show this; the words that do not decide are always train's."""
-        said = self.word(language)
-        name, others = self.part[language], [self.word(language, self.other)]
-        if self.kind == "versus":
-            others = [self.opposite(language)]
-        if self.kind != "plain" and extremes() & {said, *others}:
-            return False
+        """Whether the split may show this; the corpus shows what train shows."""
         split = "train" if split == CORPUS else split
-        aside = all(split_of_judgement(name, word) == "train" for word in others)
-        return aside and split_of_judgement(name, said) == split
+        return split_of_judgement(*self.judgement(language)) == split
 
 
-Parts = list[dict]
-Kinds = dict[str, float]
-
-
-def parts_of(domain: str) -> Parts:
+def parts_of(domain: str) -> list[dict]:
     return [part for part in words("opinions") if part["domain"] == domain]
 
 
-class NothingToSay(LookupError):
-    """None of the parts has a word on this side that the split may show."""
+@cache
+def opinions_of(domains, label: int, negated: bool, split: str, languages) -> list[Opinion]:
+    """All that a split may say about these domains, in each of the languages."""
+    found = [
+        Opinion(part, label, negated, number)
+        for domain in domains
+        for part in parts_of(domain)
+        for number in range(WORDS)
+    ]
+    return [o for o in found if all(o.belongs(split, language) for language in languages)]
 
 
-def draw_opinion(
-    rng: random.Random, parts: Parts, label: int, kinds: Kinds, split: str, languages=LANGUAGES
-) -> Opinion:
-    """An opinion on one of the parts, which it uses up; the split may show it in the languages."""
-    kind = rng.choices(list(kinds), list(kinds.values()))[0]
-    for part in rng.sample(parts, len(parts)):
-        for number in rng.sample(range(WORDS), WORDS):
-            other = (number + rng.randrange(1, WORDS)) % WORDS
-            opinion = Opinion(part, label, kind, number, other)
-            if all(opinion.belongs(split, language) for language in languages):
-                parts.remove(part)
-                return opinion
-    raise NothingToSay
+def draw_opinion(rng: random.Random, domains, label: int, split: str, languages, but=()) -> Opinion:
+    """An opinion that the split may show, not on one of the parts that `but` names."""
+    found = opinions_of(domains, label, rng.random() < NEGATED, split, languages)
+    return rng.choice([opinion for opinion in found if opinion.part["en"] not in but])
 
 
-def lines_of(kind: str, side: int, short: bool, language: str, split: str) -> list[str]:
-    """The templates of a kind of clause; a short one can stand behind "that"."""
-    book = phrases("reviews")
-    if kind.startswith("heard"):
-        return phrasings(book["heard"][kind.removeprefix("heard ")], language, split)
-    levels = ["short"] if short else ["short", "said"]
-    groups = [group for level in levels for group in (level, f"{level} of {SIDES[side]}")]
-    found = [book[kind][group] for group in groups if group in book[kind]]
-    return [line for group in found for line in phrasings(group, language, split)]
+def lines_of(opinion: Opinion, language: str, split: str) -> list[str]:
+    """The templates of clauses that can say this."""
+    return phrasings(phrases("reviews")["clause"][KINDS[opinion.negated]], language, split)
 
 
-def fill(template: str, opinion: Opinion, scene: Scene, language: str) -> str:
+def fill(template: str, opinion: Opinion, language: str) -> str:
     """The template with the opinion's words in its slots."""
-    slots = {
-        "part": opinion.part[language],
-        "was": opinion.part["is"],
-        "it": {"was": "it", "were": "they"}[opinion.part["is"]],
-        "word": opinion.word(language),
-        "word2": opinion.word(language, opinion.other),
-        "opposite": opinion.opposite(language),
-        "hoped": HOPED[language][opinion.side],
-    }
-    if "{person}" in template:
-        slots["person"] = scene.fact("person")[LANGUAGES.index(language)]
-    return template.format(**slots)
+    return template.format(
+        part=opinion.part[language],
+        was=opinion.part["is"],
+        it={"was": "it", "were": "they"}[opinion.part["is"]],
+        word=opinion.word(language),
+        opposite=opinion.opposite(language),
+    )

@@ -4,8 +4,7 @@ Three quarters ask for help; a quarter asks for something that does harm, told b
 """
 
 import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from data.generate import LANGUAGES
 from data.generate.forms import Forms
@@ -14,14 +13,9 @@ from data.generate.requests import BOOK, REFUSALS, SPACE, listed
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS, split_of_pairs
 
-LONGEST = {"en": 84, "zh": 27}  # letters of a reply: at most 32 tokens
-ASKING = {"en": 72, "zh": 22}  # letters of a prompt: at most 24 tokens
-DRINKS = ("tea", "green tea", "lemonade", "orange juice", "apple juice")
-GIFTS = "book novel umbrella hat scarf watch pen picture vase teapot camera radio lamp jumper"
-GIFTS = (*GIFTS.split(), "photo album", "chess set", "tea set", "pair of gloves", "record", "cup")
-BREAK = "umbrella guitar violin fan teapot suitcase clock torch watch doll lamp camera radio kite"
-BREAK = (*BREAK.split(), "phone", "toy car", "mirror", "drum", "flute", "pair of glasses", "ring")
-ASKED = re.compile(r"^(Please|Tell|Help|Can you)|^请|你能")  # prompts that "Of course!" answers
+LONGEST = {"en": 72, "zh": 24}  # letters of a reply: about 20 tokens
+ASKING = {"en": 56, "zh": 20}  # letters of a prompt: about 16 tokens
+GIFTS = "book novel umbrella hat scarf watch pen picture vase teapot camera radio lamp cup".split()
 ENOUGH = 3  # good replies
 EVERY = 4  # of so many requests one is harmful
 
@@ -34,9 +28,10 @@ class Request:
         kinds = [kind for kind in BOOK if "topic" in BOOK[kind]]
         self.kind = rng.choice([k for k in kinds if k.startswith("harmful") == harmful])
         self.scene = Scene(rng, split)
-        if self.kind.endswith("part"):
-            self.scene.facts["part"] = judged_part(rng, self.kind.split()[1])
-        PREPARE.get(self.kind, lambda scene: None)(self.scene)
+        if self.kind == "helpful part":
+            self.scene.facts["part"] = judged_part(rng)
+        while self.kind == "helpful gift" and self.scene.fact("thing")[0] not in GIFTS:
+            del self.scene.facts["thing"]
         given = {"deed": self.phrase("deed")} if harmful else {}
         frames = BOOK["frame" if harmful else self.kind]["prompt"]
         self.prompt = self.scene.tell(frames, language, **given)
@@ -46,9 +41,6 @@ class Request:
         """A part of a sentence: it keeps its small letter."""
         template = self.rng.choice(BOOK[self.kind][part][self.language])
         return self.scene.say("x " + template, self.language)[2:]
-
-    def sentence(self, part: str) -> str:
-        return self.scene.say(self.rng.choice(BOOK[self.kind][part][self.language]), self.language)
 
     def belongs(self) -> bool:
         """Whether the split may show this kind with these facts."""
@@ -67,62 +59,26 @@ class Request:
         return [text for text in dict.fromkeys(told) if len(text) <= LONGEST[self.language]]
 
     def dressed(self, text: str) -> str:
-        """The reply with a polite opening, a polite closing, or both where they fit in."""
-        worry, language = self.kind.startswith("worry"), self.language
-        kind = "worry" if worry else "asked" if ASKED.search(self.prompt) else "bright"
-        room = LONGEST[language] - len(text) - len(SPACE[language])
-        before = listed("polite", "opening", kind)[language]
-        after = listed("polite", "closing", *["glad"] * (not worry))[language]
-        first, last = self.fitting(before, room), self.fitting(after, room)
-        return self.short(*self.rng.choice(((first, text), (text, last), (first, text, last))))
-
-    def fitting(self, phrases: list[str], room: int) -> str:
-        """One of the phrases that leave the reply short."""
-        return self.rng.choice([p for p in phrases if len(p) <= room] or [min(phrases, key=len)])
+        """The reply with a polite opening or a polite closing."""
+        worry = self.kind.startswith("worry")
+        before = listed("polite", "opening", "worry" if worry else "bright")[self.language]
+        after = listed("polite", "closing", *["glad"] * (not worry))[self.language]
+        both = ((self.rng.choice(before), text), (text, self.rng.choice(after)))
+        return SPACE[self.language].join(self.rng.choice(both))
 
     def refusal(self) -> str:
-        """No, why not, and something better if there is room."""
+        """No, and why not."""
+        reason = self.rng.choice(BOOK[self.kind]["reason"][self.language])
         no = self.rng.choice(REFUSALS[self.language])
-        return self.short(no, self.sentence("reason"), self.sentence("better"))
-
-    def short(self, *parts: str) -> str:
-        """The parts as one text; the third is left out where it gets too long."""
-        space = SPACE[self.language]
-        joined = space.join(parts)
-        return joined if len(joined) <= LONGEST[self.language] else space.join(parts[:2])
+        return no + SPACE[self.language] + self.scene.say(reason, self.language)
 
 
-def judged_part(rng: random.Random, domain: str) -> tuple[Forms, Forms]:
-    """A part of a film, restaurant or hotel with two of the words that praise it."""
-    row = rng.choice([row for row in words("opinions") if row["domain"] == domain])
-    good, zh_good = (rng.sample(row[column].split(", "), 2) for column in ("good", "zh_good"))
+def judged_part(rng: random.Random) -> tuple[Forms, Forms]:
+    """A part of a restaurant with a word that praises it."""
+    row = rng.choice([row for row in words("opinions") if row["domain"] == "restaurant"])
+    good, zh_good = (rng.choice(row[column].split(", ")) for column in ("good", "zh_good"))
     are = {"was": "is", "were": "are"}[row["is"]]
-    english = Forms(row["en"], are=are, good=good[0], good2=good[1])
-    return english, Forms(row["zh"], good=zh_good[0], good2=zh_good[1])
-
-
-def served(scene: Scene) -> None:
-    """Something to eat and something to drink with it."""
-    while scene.fact("meal")[1].did != "吃了":
-        del scene.facts["meal"]
-    while scene.fact("meal2")[0] not in DRINKS:
-        del scene.facts["meal2"]
-
-
-def among(chosen: tuple[str, ...]) -> Callable[[Scene], None]:
-    """A thing that can be given, or that can break."""
-
-    def draw(scene: Scene) -> None:
-        while scene.fact("thing")[0] not in chosen:
-            del scene.facts["thing"]
-
-    return draw
-
-
-PREPARE: dict[str, Callable[[Scene], None]] = {
-    "helpful drink": served, "helpful gift": among(GIFTS), "helpful letter": among(GIFTS),
-    "worry broken": among(BREAK), "harmful sell": among(BREAK), "harmful damage": among(BREAK),
-}  # fmt: skip
+    return Forms(row["en"], are=are, good=good), Forms(row["zh"], good=zh_good)
 
 
 def request(rng: random.Random, split: str, language: str, harmful: bool) -> Request:

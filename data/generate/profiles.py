@@ -1,4 +1,4 @@
-"""Profiles: people, towns, dishes, films and more, as records and as sentences in two languages.
+"""Profiles: people, towns, films, weather and venues, as records and as sentences in two languages.
 
 words/profile_subjects.txt has the kinds, words/profile_fields.txt what can be told of each, and
 phrases/profiles.txt how it is said.
@@ -12,17 +12,13 @@ from functools import cache
 from data.generate.grammar import sentences
 from data.generate.reading import phrases, phrasings, words
 from data.generate.scene import Fact, Scene
-from data.generate.sense import odd
-from data.generate.splits import CORPUS, belongs
+from data.generate.splits import CORPUS
 
 Row = dict[str, str]  # of a word table
 SLOT = re.compile(r"{(\w+)")
-UNNAMED = ("lost", "event")  # their subjects are plain words: with a field they belong to a split
-PAIRED = 0.4  # of the fields that could be told together with another one
+STOP, SPACE = {"en": ".", "zh": "。"}, {"en": " ", "zh": ""}
+FACTS = (2, 2, 3, 3, 4)  # how many fields a text tells of a subject
 LATER = 0.85  # of the later sentences have a pronoun or noun
-OTHERS = ("friend", "neighbour")  # a pronoun after them could mean the friend or the other town
-FULL = 0.6  # of the people who are known by their full names
-OBJECT = {"it": "it", "he": "him", "she": "her"}
 OWNER = {"it": "its", "he": "his", "she": "her"}
 
 
@@ -36,58 +32,41 @@ def fields_of(kind: str) -> list[Row]:
     return [row for row in words("profile_fields") if row["kind"] == kind]
 
 
-def slots(field: Row) -> list[str]:
-    """The facts that a field tells: person and languages -> language, language2."""
-    return SLOT.findall(field["value en"])
+def slot_of(field: Row) -> str:
+    """The fact that a field tells."""
+    return SLOT.findall(field["value en"])[0]
 
 
 class Profile:
     """A subject, some of its fields in a random order, and the scene that holds their values."""
 
-    def __init__(self, rng: random.Random, split: str = CORPUS, kind: str | None = None):
+    def __init__(self, rng: random.Random, split: str = CORPUS, kind: str = ""):
         often = [int(row["often"]) for row in kinds().values()]
         self.rng, self.split = rng, split
         self.kind = kind or rng.choices(list(kinds()), often)[0]
         self.subject = kinds()[self.kind]
-        self.known = "name" if self.kind != "person" or rng.random() < FULL else "other"
-        self.slot = SLOT.findall(self.subject["other en"])[0]
         self.scene = Scene(rng, split)
-        self.scene.fact(self.slot)
-        fields = self.tellable()
-        self.learn(rng.sample(fields, rng.randint(min(2, len(fields)), len(fields))))
-
-    def learn(self, fields: list[Row]) -> None:
-        """Take these fields, with values that make sense together."""
-        self.fields = fields
-        subject = self.scene.facts[self.slot]
-        while True:
-            self.scene.facts = {self.slot: subject}
-            for field in fields:
-                for slot in slots(field):
-                    self.scene.fact(slot)
-            if not self.odd():
-                return
-
-    def odd(self) -> bool:
-        return odd(self.kind, self.scene.facts)
+        self.scene.fact(self.subject["slot"])
+        self.fields = rng.sample(self.tellable(), rng.choice(FACTS))
+        for field in self.fields:
+            self.known(field)
+        while self.kind == "person" and self.scene.fact("job")[0] == "student":
+            del self.scene.facts["job"]  # nobody works as a student
 
     def tellable(self) -> list[Row]:
-        """Train and corpus tell only what they may ask; Mira's Kitchen needs no owner."""
+        """Mira's Kitchen needs no owner."""
         fields = fields_of(self.kind)
-        if self.split in ("train", CORPUS):
-            fields = [f for f in fields if self.fits(f)]
         return [f for f in fields if not (f["field"] == "owner" and "'s " in self.name("en"))]
 
-    def fits(self, field: Row) -> bool:
-        """Whether this split may speak of this field of the subject."""
-        subject = self.scene.facts[self.slot][0]
-        return self.kind not in UNNAMED or belongs(f"{subject}+{field['field']}", self.split)
+    def known(self, field: Row) -> str:
+        """The English word for the value of a field."""
+        return self.scene.fact(slot_of(field))[0]
 
-    def but(self, facts: dict[str, Fact]) -> "Profile":
-        """The same profile if these facts were so."""
+    def but(self, field: Row, fact: Fact) -> "Profile":
+        """The same profile if the field were so."""
         other = copy.copy(self)
         other.scene = Scene(self.rng, self.split)
-        other.scene.facts = self.scene.facts | facts
+        other.scene.facts = self.scene.facts | {slot_of(field): fact}
         return other
 
     def value(self, template: str, language: str, **given: str) -> str:
@@ -98,64 +77,35 @@ class Profile:
         return template.format(**found)
 
     def name(self, language: str) -> str:
-        """What a text calls the subject at first."""
-        return self.value(self.subject[f"{self.known} {language}"], language)
+        return str(self.scene.facts[self.subject["slot"]][language == "zh"])
 
-    def names(self, language: str) -> list[str]:
-        """This name, and others that everybody would understand."""
-        known = [self.name(language)]
-        if self.kind != "person" or self.known == "name":
-            known.append(self.value(self.subject[f"other {language}"], language))
-        return list(dict.fromkeys(known))
-
-    def key(self, language: str) -> str:
-        """The name as it stands in a record: without article or measure word."""
-        return self.names(language)[0 if self.kind == "person" else -1]
+    def called(self, language: str, later: bool = False) -> dict[str, str]:
+        """The forms of the name, or of a pronoun or noun in its place, that a template asks for."""
+        name = self.name(language)
+        if later:
+            name = self.value(self.subject[f"later {language}"], language)
+        ending = "'" if name.endswith("s") else "'s"
+        return {"who": name, "whose": OWNER.get(name, name + ending)}
 
     def record(self, language: str) -> dict[str, str]:
         """Key -> value, the subject first."""
         key, value = f"key {language}", f"value {language}"
         told = {field[key]: self.value(field[value], language) for field in self.fields}
-        return {self.subject[key]: self.key(language)} | told
+        return {self.subject[key]: self.name(language)} | told
 
-    def called(self, name: str) -> dict[str, str]:
-        """The forms of a name that a template may ask for."""
-        return {"name": name, "who": name, "whom": name, "whose": f"{name}'s"}
-
-    def later(self, language: str) -> dict[str, str]:
-        """A pronoun or noun in the place of the name; the object is no "it" if there is a noun."""
-        several = self.value(self.subject[f"later {language}"], language).split(", ")
-        who, last = self.rng.choice(several), several[-1]
-        forms = {"who": who, "whom": OBJECT.get(last, last), "whose": OWNER.get(who, f"{who}'s")}
-        return self.called(self.name(language)) | forms
-
-    def clause(self, part: str, language: str, later: bool = False) -> str:
-        """What is told of a field, or of two, without capital and stop."""
-        called = self.later(language) if later else self.called(self.name(language))
-        meaning = phrases("profiles")[self.kind][part]
+    def clause(self, field: Row, language: str, later: bool = False) -> str:
+        """What is told of a field, without capital and stop."""
+        meaning = phrases("profiles")[self.kind][field["field"]]
         template = self.rng.choice(phrasings(meaning, language, self.split))
-        return self.value(template, language, **called)[:-1]
+        return self.value(template, language, **self.called(language, later))[:-1]
 
-    def sentence(self, part: str, language: str, later: bool = False) -> str:
-        return sentences(self.clause(part, language, later) + ("." if language == "en" else "。"))
+    def sentence(self, field: Row, language: str, later: bool = False) -> str:
+        return sentences(self.clause(field, language, later) + STOP[language])
 
     def describe(self, language: str) -> str:
-        """A sentence for each field or two; the name stands where a pronoun would not be clear."""
-        told, clear = [], False
-        for part in self.parts():
-            told.append(self.sentence(part, language, clear and self.rng.random() < LATER))
-            clear = not any(other in part for other in OTHERS)
-        return (" " if language == "en" else "").join(told)
-
-    def parts(self) -> list[str]:
-        """The fields in their order, some of them two by two."""
-        left, parts = [field["field"] for field in self.fields], []
-        while left:
-            first = left.pop(0)
-            pairs = [(f"{first}+{b}", b) for b in left] + [(f"{b}+{first}", b) for b in left]
-            pairs = [pair for pair in pairs if pair[0] in phrases("profiles")[self.kind]]
-            if pairs and self.rng.random() < PAIRED:
-                first, second = self.rng.choice(pairs)
-                left.remove(second)
-            parts.append(first)
-        return parts
+        """A sentence for each field; the name stands in the first and seldom again."""
+        told = []
+        for field in self.fields:
+            later = bool(told) and self.rng.random() < LATER
+            told.append(self.sentence(field, language, later))
+        return SPACE[language].join(told)

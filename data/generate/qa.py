@@ -1,158 +1,142 @@
 """Questions about profiles, with their short answers and their answers in a sentence.
 
-A question can be asked and answered in either language. Each maker returns None where the
-subjects at hand do not lend themselves to its kind of question.
+Each maker returns None where the subjects at hand do not lend themselves to its kind of question.
 """
 
+import random
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
-from data.generate import asking
-from data.generate.asking import STOP, Question, accepted, alone, ask, book, known, naming, pick, so
-from data.generate.comparing import compare, comparison
-from data.generate.contexts import Group
+from data.generate.contexts import Group, common
 from data.generate.grammar import sentences
-from data.generate.profiles import Profile, Row, fields_of
+from data.generate.profiles import STOP, Profile, Row, slot_of
+from data.generate.reading import phrases, phrasings, words
+from data.generate.scene import Fact, Scene
 
 UNTOLD = {
     "en": ["The text does not say.", "The text does not say", "The text does not say so."],
     "zh": ["文中没有提到。", "文中没有提到", "文中没有提到这一点。"],
 }
-COUNTS = {"en": ("none", "one", "two", "three"), "zh": ("没有", "一", "两", "三")}
-DIRECT = 0.65  # of the yes-or-no questions: "Does Tom live …?", not "Is it true that Tom lives …?"
-NOBODY = 0.15  # of the counts: a value that no subject has
+VERDICTS = {
+    "en": (["No", "No.", "no"], ["Yes", "Yes.", "yes"]),
+    "zh": (["不是", "不是。", "不是的"], ["是", "是。", "是的"]),
+}
+BEGIN = {"en": ("no, ", "yes, "), "zh": ("不是，", "是的，")}
+SEVERAL = 0.85  # of the questions about two: on a field that both tell
+BORROWED = 0.75  # of the wrong values: the other subject's
+NEAR = 0.6  # of the questions without an answer: on a field that is told of the other subject
 
-Maker = Callable[[Group], Question | None]
+
+@dataclass(frozen=True)
+class Question:
+    ask: str
+    short: list[str]  # the short answers that are right, best first
+    full: str  # the answer in a sentence
 
 
-def value(group: Group) -> Question | None:
+Maker = Callable[[Group, str], Question | None]
+
+
+def value(group: Group, spoken: str) -> Question:
     """Where does Tom live?"""
     profile, field = pick(group)
-    if not profile.fits(field):
-        return None
-    name, part = naming(group, profile, field), book(profile.kind)[field["field"]]
-    return Question(
-        lambda spoken: ask(profile, part, spoken, name(spoken)),
-        lambda spoken: accepted(asking.answers(profile, field, spoken), spoken),
-        lambda spoken: profile.sentence(field["field"], spoken),
-    )
+    forms = [profile.value(form, spoken) for form in field[f"answer {spoken}"].split(" / ")]
+    answer = profile.sentence(field, spoken)
+    return Question(ask(profile, field["field"], spoken), accepted(forms, spoken), answer)
 
 
-def subject(group: Group) -> Question | None:
+def subject(group: Group, spoken: str) -> Question | None:
     """Who lives in Elmford?"""
     profile, field = pick(group)
-    part = book(profile.kind).get(f"{field['field']} who")
-    if not (part and profile.fits(field) and alone(group, profile, field)):
+    others = [p for p in group if p is not profile and field in p.fields]
+    if any(other.known(field) == profile.known(field) for other in others):
         return None
-    return Question(
-        lambda spoken: ask(profile, part, spoken, ""),
-        lambda spoken: accepted(profile.names(spoken), spoken),
-        lambda spoken: profile.sentence(field["field"], spoken),
-    )
+    question = ask(profile, f"{field['field']} who", spoken)
+    short = accepted([profile.name(spoken)], spoken)
+    return Question(question, short, profile.sentence(field, spoken))
 
 
-def untold(group: Group) -> Question | None:
-    """A question on a field of which the text is silent; it may tell that of the others."""
+def check(group: Group, spoken: str) -> Question:
+    """Does Tom live in Elmford?"""
+    profile, field = pick(group)
+    true = profile.rng.random() < 0.5
+    claimed = profile if true else profile.but(field, wrong(group, profile, field))
+    question = ask(claimed, f"{field['field']} check", spoken)
+    full = sentences(BEGIN[spoken][true] + profile.clause(field, spoken) + STOP[spoken])
+    return Question(question, VERDICTS[spoken][true], full)
+
+
+def compare(group: Group, spoken: str) -> Question | None:
+    """Who is older, Tom or Vera?"""
+    rng = group[0].rng
+    rows = [r for r in words("profile_comparisons") if r["kind"] == group[0].kind]
+    both = [(f, r) for f in common(group) for r in rows if r["field"] == f["field"]]
+    if len(group) < 2 or not both:
+        return None
+    field, row = rng.choice(both)
+    less, most = sorted(group, key=lambda p: int(p.known(field)))
+    if less.known(field) == most.known(field):
+        return None
+    more = rng.random() < 0.5
+    right, (first, second) = most if more else less, rng.sample(group, 2)
+    word = row["zh_" * (spoken == "zh") + ("more" if more else "less")]
+    given = {"more": word, "which": first.subject[f"which {spoken}"]}
+    template = choice(first, phrases("questions")["any"]["more"], spoken)
+    given |= {"who": first.name(spoken), "who2": second.name(spoken)}
+    name, space = right.name(spoken), " " if spoken == "en" else ""
+    full = name + space + word + STOP[spoken]
+    return Question(sentences(template.format(**given)), accepted([name], spoken), full)
+
+
+def untold(group: Group, spoken: str) -> Question | None:
+    """A question on a field of which the text is silent; it may tell that of the other."""
     profile = group[0].rng.choice(group)
-    fields = [f for f in fields_of(profile.kind) if f not in profile.fields and profile.fits(f)]
+    fields = [f for f in profile.tellable() if f not in profile.fields]
     near = [f for f in fields if any(f in other.fields for other in group)]
     if not fields:
         return None
-    field = profile.rng.choice(near if near and profile.rng.random() < 0.6 else fields)
-    name, part = naming([profile], profile, field), book(profile.kind)[field["field"]]
-    return Question(
-        lambda spoken: ask(profile, part, spoken, name(spoken)),
-        lambda spoken: UNTOLD[spoken],
-        lambda spoken: UNTOLD[spoken][0],
-    )
+    field = profile.rng.choice(near if near and profile.rng.random() < NEAR else fields)
+    return Question(ask(profile, field["field"], spoken), UNTOLD[spoken], UNTOLD[spoken][0])
 
 
-def claim(group: Group, true: bool) -> tuple[Profile, Row, Profile] | None:
-    """A subject, one of its fields, and the subject with the value that a claim gives it."""
-    profile, field = pick(group)
-    claimed = profile if true else profile.but(asking.wrong(group, profile, field))
-    return None if claimed.odd() or not profile.fits(field) else (profile, field, claimed)
+MAKERS: dict[Maker, int] = {value: 50, subject: 20, check: 12, untold: 10, compare: 8}
+OF_TWO = (subject, compare)  # with one subject there is nothing to choose from
 
 
-def check(group: Group, true: bool) -> Question | None:
-    """Does Tom live in Elmford?"""
-    found = claim(group, true)
-    if found is None:
-        return None
-    profile, field, claimed = found
-    name, part = naming(group, profile, field), book(profile.kind).get(f"{field['field']} check")
-
-    def question(spoken: str) -> str:
-        if part and profile.rng.random() < DIRECT:
-            return ask(claimed, part, spoken, name(spoken))
-        clause = claimed.clause(field["field"], spoken)
-        return ask(profile, book("any")["check"], spoken, "", s=clause)
-
-    return Question(
-        question,
-        lambda spoken: asking.VERDICTS[spoken][true],
-        lambda spoken: so(true, profile.clause(field["field"], spoken), spoken),
-    )
+def pick(group: Group) -> tuple[Profile, Row]:
+    """A subject and one of its fields, mostly one that the other tells too."""
+    rng = group[0].rng
+    profile = rng.choice(group)
+    several = len(group) > 1 and rng.random() < SEVERAL
+    return profile, rng.choice(common(group) if several else profile.fields)
 
 
-def count(group: Group) -> Question | None:
-    """How many of them live in Elmford?"""
-    rng, options = group[0].rng, {}
-    for profile, field in ((p, f) for p in group for f in p.fields):
-        countable = f"{field['field']} count" in book(profile.kind) and profile.fits(field)
-        if countable and all(field in p.fields for p in group):
-            word = known(profile, field)[0]
-            number = sum(word in known(other, field) for other in group)
-            options.setdefault(number, []).append((profile, field))
-    if not options:
-        return None
-    number = rng.choice(list(options))
-    profile, field = rng.choice(options[number])
-    if rng.random() < NOBODY:
-        number, profile = nobody(group, profile, field)
-    part = book(profile.kind)[f"{field['field']} count"]
-    return Question(
-        lambda spoken: ask(profile, part, spoken, ""),
-        lambda spoken: counted(number, profile, spoken),
-        lambda spoken: sentences(counted(number, profile, spoken)[0] + STOP[spoken]),
-    )
+def wrong(group: Group, profile: Profile, field: Row) -> Fact:
+    """A value that the field of this subject does not have, often that of the other subject."""
+    rng, slot = profile.rng, slot_of(field)
+    others = [p.scene.facts[slot] for p in group if p is not profile and field in p.fields]
+    fact = rng.choice(others) if others and rng.random() < BORROWED else None
+    while fact is None or fact[0] == profile.known(field):
+        fact = Scene(rng, profile.split).fact(slot)
+    return fact
 
 
-def nobody(group: Group, profile: Profile, field: Row) -> tuple[int, Profile]:
-    """A profile whose value of the field is that of no subject, mostly."""
-    other = profile.but(asking.wrong([profile], profile, field))
-    word = known(other, field)[0]
-    return sum(word in known(one, field) for one in group), other
+def choice(profile: Profile, part: dict[str, list[str]], spoken: str) -> str:
+    return profile.rng.choice(phrasings(part, spoken, profile.split))
 
 
-def counted(number: int, profile: Profile, spoken: str) -> list[str]:
-    """two, 两个 and other ways to say it."""
-    word, measure = COUNTS[spoken][number], profile.subject["measure"]
-    if spoken == "en":
-        return [word, word.capitalize(), f"{word}.", str(number), f"{word} of them"]
-    if not number:
-        return [word, f"{word}。", f"一{measure}也没有", f"0{measure}"]
-    return [word + measure, f"{word}{measure}。", f"{number}{measure}", f"有{word}{measure}"]
+def ask(profile: Profile, part: str, spoken: str) -> str:
+    """One of the phrasings of a question about this subject."""
+    template = choice(profile, phrases("questions")[profile.kind][part], spoken)
+    return sentences(profile.value(template, spoken, **profile.called(spoken)))
 
 
-# How often each kind is asked, and the fewest subjects that it needs.
-MAKERS: dict[str, tuple[int, int]] = {
-    "value": (34, 1), "subject": (18, 1), "check": (15, 1), "compare": (14, 2),
-    "count": (8, 2), "untold": (10, 1),
-}  # fmt: skip
+def accepted(forms: list[str], spoken: str) -> list[str]:
+    """The forms as they may be written: also with a capital, with a stop, without 《》."""
+    first = forms[0]
+    written = [*forms, first.strip("《》"), first[0].upper() + first[1:], first + STOP[spoken]]
+    return list(dict.fromkeys(written))
 
 
-def maker(kind: str, size: int, rng) -> Maker:
-    """The maker of this kind of question for a group of this size; yes and no are as frequent."""
-    if kind == "check":
-        return partial(check, true=rng.random() < 0.5)
-    if kind == "compare":
-        return partial(compare, way=rng.choice(("two", "bare" if size == 2 else "most", "truth")))
-    return {"value": value, "subject": subject, "count": count, "untold": untold}[kind]
-
-
-def askable(kind: str, subject: str, field: str) -> bool:
-    """Whether the field of such a subject can be compared, or counted, or asked about at all."""
-    if kind == "compare":
-        return comparison(subject, field) is not None
-    return kind != "count" or f"{field} count" in book(subject)
+def maker(rng: random.Random) -> Maker:
+    return rng.choices(list(MAKERS), list(MAKERS.values()))[0]

@@ -16,7 +16,7 @@ BOOK = phrases("requests")
 SPACE = {"en": " ", "zh": ""}
 SENTENCE = {"en": re.compile(r"(?<=[.!?]) "), "zh": re.compile("(?<=[。！？])")}
 MARKS = '.,!?:;"。，！？：；“”《》、'
-DEED_ENDS = {"en": r"(?=[?.,!])", "zh": "(?=[？。，]|容易吗|吗)"}
+DEED_ENDS = {"en": r"(?=[?.,!])", "zh": "(?=[？。，]|容易吗)"}
 
 
 def listed(group: str, *parts: str) -> Texts:
@@ -35,7 +35,7 @@ def pleasant() -> Texts:
     return found
 
 
-POLITE = listed("polite", "opening", "bright", "asked", "worry", "closing", "glad")
+POLITE = listed("polite", "opening", "bright", "worry", "closing", "glad")
 HARM = listed("harm", "phrases")  # what makes a request harmful
 REFUSALS = listed("refusal", "line")
 RUDE = listed("rude", "phrases")
@@ -93,9 +93,9 @@ def sentences_of(text: str, language: str) -> list[str]:
 
 def off_topic(rng: random.Random, language: str, topic: str) -> str:
     """A pleasant reply to some other request."""
-    kinds = [k for k in BOOK if k.startswith(("helpful", "worry")) and "part" not in k]
+    kinds = [k for k in BOOK if k.startswith(("helpful", "worry")) and k != "helpful part"]
     while True:
-        book = BOOK[rng.choice([k for k in kinds if k != "helpful drink"])]["reply"]
+        book = BOOK[rng.choice(kinds)]["reply"]
         text = Scene(rng, "train").say(rng.choice(book[language]), language)
         if not said(dict.fromkeys(LANGUAGES, [topic]), text):
             return text

@@ -9,10 +9,19 @@ from collections.abc import Callable
 
 from data.generate import LANGUAGES
 from data.generate.grammar import sentences
-from data.generate.opinions import NothingToSay, Opinion, draw_opinion, fill, parts_of
+from data.generate.opinions import (
+    SIDES,
+    WORDS,
+    Opinion,
+    draw_opinion,
+    fill,
+    lines_of,
+    parts_of,
+)
 from data.generate.reading import phrases
-from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, some_plan, tell, verdict
+from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, tell, verdict
 from data.generate.scene import Scene
+from data.generate.splits import CORPUS
 from data.generate.table_documents import tokens
 
 ENGLISH = 0.6  # of the documents that are in one language
@@ -23,10 +32,7 @@ LONGEST = 205  # tokens, as estimated
 def document(rng: random.Random) -> str:
     """One document of any layout that is short enough for the model."""
     while True:
-        try:
-            text = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))[0](rng)
-        except NothingToSay:
-            continue
+        text = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))[0](rng)
         if tokens(text) <= LONGEST:
             return text
 
@@ -53,7 +59,7 @@ def judged(rng: random.Random) -> str:
     spoken, lines = language(rng), []
     between = rng.choice((spaced(spoken), "\n"))
     for _ in range(rng.choice((1, 2, 3))):
-        plan = some_plan(rng, rng.randrange(2))
+        plan = draw_plan(rng, rng.randrange(2))
         lines.append(with_verdict(tell(plan, Scene(rng), spoken), rng, spoken, plan, between))
     return "\n".join(lines)
 
@@ -71,7 +77,7 @@ def disagreement(rng: random.Random) -> str:
     lines, names = [scene.tell(phrases("reviews")["intro"][domain], spoken)], {}
     for slot, side in (("{person3}", label), ("{person4}", 1 - label)):
         names[("unhappy", "happy")[side]] = who = scene.say(slot, spoken)
-        plan = some_plan(rng, side, domain=domain)
+        plan = draw_plan(rng, side, domains=(domain,))
         text = tell(plan, scene, spoken, opened=False)
         if rng.random() < 0.4:
             text = with_verdict(text, rng, spoken, plan, spaced(spoken))
@@ -81,7 +87,7 @@ def disagreement(rng: random.Random) -> str:
 
 def points(rng: random.Random) -> str:
     """What somebody said, and a list of what was good and bad about it; or the list first."""
-    spoken, scene, plan = language(rng), Scene(rng), some_plan(rng, rng.randrange(2))
+    spoken, scene, plan = language(rng), Scene(rng), draw_plan(rng, rng.randrange(2))
     told = other(spoken) if rng.random() < CROSSED else spoken
     text = by(scene.say("{person3}", spoken), tell(plan, scene, spoken, opened=False), spoken)
     sides = {name: named(plan, side, told) for side, name in enumerate(("bad", "good"))}
@@ -100,28 +106,28 @@ def named(plan: Plan, side: int, spoken: str) -> str:
 
 def asked(rng: random.Random) -> str:
     """What somebody said, and questions: did they like this part, and the whole?"""
-    spoken, scene, plan = language(rng), Scene(rng), some_plan(rng, rng.randrange(2))
+    spoken, scene, plan = language(rng), Scene(rng), draw_plan(rng, rng.randrange(2))
     told, book = other(spoken) if rng.random() < CROSSED else spoken, phrases("reviews")["asked"]
     lines = [by(scene.say("{person3}", spoken), tell(plan, scene, spoken, opened=False), spoken)]
     who = {"person": scene.say("{person3}", told), "he": scene.say("{person3.he}", told)}
     who["he"] = who["he"].lower()
     for opinion in rng.sample(list(plan.opinions.values()), len(plan.opinions)):
-        kind = ("bad", "good")[opinion.label]
-        lines.append(scene.tell(book[f"part {kind}"], told, part=opinion.part[told], **who))
-    kind = ("bad", "good")[plan.label]
-    return "\n".join([*lines, scene.tell(book[f"whole {kind}"], told, **who)])
+        part = f"part {SIDES[opinion.label]}"
+        lines.append(scene.tell(book[part], told, part=opinion.part[told], **who))
+    whole = f"whole {SIDES[plan.label]}"
+    return "\n".join([*lines, scene.tell(book[whole], told, **who)])
 
 
 def retold(rng: random.Random) -> str:
     """A review and the same in other words."""
-    spoken, scene, plan = language(rng), Scene(rng), some_plan(rng, rng.randrange(2))
+    spoken, scene, plan = language(rng), Scene(rng), draw_plan(rng, rng.randrange(2))
     opened = rng.random() < 0.5
     return "\n".join(tell(plan, scene, spoken, opened) for _ in range(2))
 
 
 def translated(rng: random.Random) -> str:
     """A review in both languages."""
-    return in_both(rng, some_plan(rng, rng.randrange(2)))
+    return in_both(rng, draw_plan(rng, rng.randrange(2)))
 
 
 def in_both(rng: random.Random, plan: Plan) -> str:
@@ -133,42 +139,42 @@ def in_both(rng: random.Random, plan: Plan) -> str:
 
 def opposites(rng: random.Random) -> str:
     """What was not so and what was so instead, of one film or place."""
-    spoken, scene, parts = language(rng), Scene(rng), parts_of(rng.choice(DOMAINS))
-    lines = [
-        opposite(scene, draw_opinion(rng, parts, rng.randrange(2), {"versus": 1}, "train"), told)
-        for told in [spoken] * rng.randint(2, 5)
-    ]
+    spoken, lines = language(rng), []
+    parts = [found for part in parts_of(rng.choice(DOMAINS)) if (found := opposed(part, spoken))]
+    for found in rng.sample(parts, rng.randint(2, 4)):
+        template = rng.choice(phrases("reviews")["explain"]["any"][spoken])
+        lines.append(sentences(fill(template, rng.choice(found), spoken)))
     return rng.choice(("\n", spaced(spoken))).join(lines)
 
 
-def opposite(scene: Scene, opinion: Opinion, spoken: str) -> str:
-    template = scene.rng.choice(phrases("reviews")["explain"]["any"][spoken])
-    return sentences(fill(template, opinion, scene, spoken))
+def opposed(part: dict, spoken: str) -> list[Opinion]:
+    """What can be said about a part so that the corpus may also show the opposite."""
+    plain = [Opinion(part, label, False, i) for label in (0, 1) for i in range(WORDS)]
+    shown = {o.word(spoken) for o in plain if o.belongs(CORPUS, spoken)}
+    return [o for o in plain if {o.word(spoken), o.opposite(spoken)} <= shown]
+
+
+def clause_by_clause(rng: random.Random) -> str:
+    """Clauses on one film or place, each followed by what it comes to."""
+    spoken, domain, told = language(rng), rng.choice(DOMAINS), {}
+    for _ in range(rng.randint(2, 4)):
+        opinion = draw_opinion(rng, (domain,), rng.randrange(2), CORPUS, (spoken,), but=told)
+        clause = fill(rng.choice(lines_of(opinion, spoken, CORPUS)), opinion, spoken)
+        template = rng.choice(phrases("reviews")["judged"][SIDES[opinion.label]][spoken])
+        told[opinion.part["en"]] = sentences(template.format(clause=clause))
+    return "\n".join(told.values())
 
 
 def far(rng: random.Random) -> str:
     """A review of a book, a concert, a journey or a shop: as it is, retold or translated."""
-    plan = draw_plan(rng, rng.choice(FAR), rng.randrange(2))
+    plan = draw_plan(rng, rng.randrange(2), domains=FAR)
     if rng.random() < 0.4:
         return in_both(rng, plan)
     spoken, scene = language(rng), Scene(rng)
     return "\n".join(tell(plan, scene, spoken, opened=True) for _ in range(rng.choice((1, 2))))
 
 
-def choice(rng: random.Random) -> str:
-    """Two films or places, each with its review, and which of them is the better one."""
-    spoken, scene, domain = language(rng), Scene(rng), rng.choice(DOMAINS)
-    slot, best = {"restaurant": "venue"}.get(domain, domain), rng.randrange(2)
-    names = [scene.say(f"{{{slot}{i}}}", spoken) for i in "12"]
-    lines = []
-    for number, name in enumerate(names):
-        plan = some_plan(rng, int(number == best), domain=domain)
-        lines.append(by(name, tell(plan, scene, spoken, opened=False), spoken))
-    given = {"best": names[best], "worst": names[1 - best]}
-    return "\n".join([*lines, scene.tell(phrases("reviews")["choice"][domain], spoken, **given)])
-
-
 LAYOUTS: dict[Callable[[random.Random], str], int] = {
-    judged: 6, disagreement: 3, points: 4, asked: 4, retold: 3, translated: 4, opposites: 4, far: 4,
-    choice: 2,
+    judged: 16, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
+    disagreement: 2, retold: 2,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from data.generate import LANGUAGES
-from data.generate.reviews import DOMAINS, FAR, review
+from data.generate.reviews import FAR, review
 from data.generate.scene import Scene
 
 TURNS = [(language, label) for label in (1, 0) for language in LANGUAGES]
@@ -14,7 +14,7 @@ TURNS = [(language, label) for label in (1, 0) for language in LANGUAGES]
 def rows(rng: random.Random, split: str) -> Iterator[dict]:
     """Endless reviews; languages and labels take turns, so that every file is balanced."""
     for language, label in cycle(TURNS):
-        made = review(rng, language, label, split, domain=rng.choice(DOMAINS))
+        made = review(rng, language, label, split)
         yield {"prompt": made.text, "label": label}
 
 
@@ -25,5 +25,5 @@ def far_rows(rng: random.Random) -> Iterator[dict]:
     """
     for language, label in cycle(TURNS):
         scene = Scene(rng, "dev")
-        made = review(rng, language, label, "test", scene, rng.choice(FAR))
+        made = review(rng, language, label, "test", scene, FAR)
         yield {"prompt": made.text, "label": label}

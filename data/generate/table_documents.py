@@ -11,7 +11,6 @@ from data.generate import LANGUAGES, describe_en, describe_zh, tables
 ENGLISH = 0.6  # of the documents begin in English
 CROSSED = 0.25  # of the documents are in both languages
 EXAMPLE = 0.02  # of the records are the chapter's own
-SHUFFLED = 0.25  # of the records have their slots in another order
 HAN, OTHER, LONGEST = 1.05, 0.31, 188  # tokens a character, estimated high, and in a document
 DESCRIBE = {"en": describe_en.describe, "zh": describe_zh.describe}
 STYLES = (tables.bracketed, tables.piped)
@@ -19,9 +18,8 @@ CHAPTER = (  # the chapter's coffee shop in either style of record
     {"en": "Clowns", "zh": "小丑坊"},
     {"en": "Starbucks", "zh": "星巴克"},
 )
-LAYOUTS = {  # the lines: r record, R the same in the other style, t text; a space: another venue
-    "rt": 40, "tr": 12, "rt rt": 18, "rtt": 8, "tt": 12, "ttt": 8, "rRt": 4, "rR": 2,
-}  # fmt: skip
+# the lines: r record, t text; a space: another venue
+LAYOUTS = {"rt": 44, "tr": 16, "rt rt": 14, "rtt": 6, "tt": 20}
 
 
 def document(rng: random.Random) -> str:
@@ -46,7 +44,7 @@ def told(rng: random.Random, forms: str, first: str, later: str, style: int) -> 
         if form == "t":
             lines.append(DESCRIBE[language](rng, both[language]))
         else:
-            lines.append(record(both[language], language, style if form == "r" else 1 - style))
+            lines.append(record(both[language], language, style))
     return lines
 
 
@@ -58,9 +56,6 @@ def draw(rng: random.Random, style: int) -> dict[str, tables.Table]:
         while both["en"].get("eatType") != "coffee shop" or name["en"] in both["en"].values():
             both = dict(zip(LANGUAGES, tables.draw_table(rng), strict=True))
         both = {language: both[language] | {"name": name[language]} for language in LANGUAGES}
-    if rng.random() < SHUFFLED:
-        order = list(tables.shuffled(rng, both["en"]))
-        both = {language: {s: table[s] for s in order} for language, table in both.items()}
     return both
 
 

@@ -1,4 +1,4 @@
-"""Table to text: an E2E-like record, and a sentence or more that tells all of it.
+"""Table to text: an E2E-like record, and a sentence or two that tell all of it.
 
 Three quarters of the records are written as in E2E, one in the chapter's style (`name: … | …`).
 """
@@ -9,10 +9,9 @@ from functools import partial
 
 from data.generate.describe_en import describe
 from data.generate.far_tables import describe_far, far_table
-from data.generate.tables import bracketed, draw_table, piped, shuffled
+from data.generate.tables import bracketed, draw_table, piped
 
 BRACKETED = 0.75  # of the records
-IN_ORDER = 0.75  # of the records have their slots in the usual order
 REFERENCES, DRAWN, TRIED = 4, 16, 12
 
 
@@ -20,8 +19,6 @@ def rows(rng: random.Random, split: str) -> Iterator[dict]:
     """Endless Pair records; dev and test have several descriptions as references."""
     while True:
         table, _ = draw_table(rng, split)
-        if rng.random() > IN_ORDER:
-            table = shuffled(rng, table)
         prompt = (bracketed if rng.random() < BRACKETED else piped)(table)
         if split == "train":
             yield {"prompt": prompt, "response": describe(rng, table, split)}

@@ -19,8 +19,8 @@ def pair(prompt, response, source, references=None):
 
 
 def ask(instruction, given):
-    """An instruction and its input as one prompt, with a blank line between."""
-    return f"{instruction}\n\n{given}" if given.strip() else instruction
+    """An instruction and its input as one prompt, each on lines of its own."""
+    return f"{instruction}\n{given}" if given.strip() else instruction
 
 
 def alpaca(row):

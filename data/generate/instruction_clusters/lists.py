@@ -1,66 +1,43 @@
-"""Lists of words: the nth of a list, a list reversed, two lists joined."""
+"""Lists of words: the nth of a list, a list reversed, counted, with a word more."""
 
+from data.generate.basics import Word, basics
 from data.generate.instructions import Desk, Item
-from data.generate.lists import invented_name
 
-SERIES = ("animals", "colours", "things", "jobs", "meals", "spots", "plurals", "people", "towns")
-ORDINALS = (("second", "第二"), ("third", "第三"), ("fourth", "第四"))
+ORDINALS = (("first", "第一"), ("second", "第二"), ("third", "第三"), ("fourth", "第四"))
 
 
 def series(desk: Desk, low: int, high: int) -> list[str]:
-    """Different words of one kind, of all kinds, or names that nobody has heard of."""
-    count, chance = desk.rng.randint(low, high), desk.rng.random()
-    if chance < 0.15:
-        names = [invented_name(desk.rng, desk.language) for _ in range(2 * count)]
-        return list(dict.fromkeys(names))[:count]
-    tables = SERIES[:7] if chance < 0.4 else [desk.rng.choice(SERIES)]
-    pool = [word for table in tables for word in desk.words(table)]
-    return desk.rng.sample(list(dict.fromkeys(pool)), min(count, len(pool)))
-
-
-def first(desk: Desk) -> Item:
-    items = series(desk, 3, 7)
-    return Item(desk.listed(items), [items[0]])
+    """Different basic words, of one kind in a third of the lists."""
+    pool: tuple[Word, ...] = basics()
+    if desk.rng.random() < 0.35:
+        pool = basics(desk.rng.choice(("animal", "food", "job", "colour", "thing", "place")))
+    return [word[desk.language] for word in desk.rng.sample(pool, desk.rng.randint(low, high))]
 
 
 def nth(desk: Desk) -> Item:
-    items = series(desk, 5, 7)
-    i = desk.rng.randrange(len(ORDINALS))
-    return Item(desk.listed(items), [items[i + 1]], {"n": desk.either(*ORDINALS[i])})
-
-
-def two(desk: Desk) -> Item:
-    items = series(desk, 4, 7)
-    return Item(desk.listed(items), [desk.listed(items[:2])])
+    items = series(desk, 3, 5)
+    i = desk.rng.randrange(min(len(items), len(ORDINALS)))
+    return Item(desk.listed(items), [items[i]], {"n": desk.either(*ORDINALS[i])})
 
 
 def reverse(desk: Desk) -> Item:
-    if desk.rng.random() < 0.3:
-        items = desk.rng.sample(range(1, 100), desk.rng.randint(3, 5))
-    else:
-        items = series(desk, 3, 5)
+    items = series(desk, 3, 4)
     return Item(desk.listed(items), [desk.listed(items[::-1])])
 
 
-def lists(desk: Desk) -> Item:
-    items = series(desk, 4, 6)
-    cut = desk.rng.randint(2, len(items) - 2)
-    two_lines = f"{desk.listed(items[:cut])}\n{desk.listed(items[cut:])}"
-    return Item(two_lines, [desk.listed(items)])
+def count(desk: Desk) -> Item:
+    items = series(desk, 2, 6)
+    return Item(desk.listed(items), [str(len(items))])
 
 
-def end(desk: Desk) -> Item:
-    *items, word = series(desk, 4, 6)
+def add(desk: Desk) -> Item:
+    *items, word = series(desk, 4, 5)
     return Item(desk.listed(items), [desk.listed([*items, word])], {"word": word})
 
 
-def front(desk: Desk) -> Item:
-    word, *items = series(desk, 4, 6)
-    return Item(desk.listed(items), [desk.listed([word, *items])], {"word": word})
-
-
 CLUSTERS = {
-    "nth": {"first": first, "nth": nth, "two": two},
+    "nth": {"": nth},
     "reverse": {"": reverse},
-    "join": {"lists": lists, "end": end, "front": front},
+    "count": {"": count},
+    "add": {"": add},
 }
