@@ -164,7 +164,7 @@ CASES = {
     ),
     "preference of instructions": (
         lines({"instruction": "q", "input": "i", "chosen": "good", "rejected": "bad"}),
-        "preference", [Ranked((USER("q\n\ni"),), (("good",), ("bad",)))],
+        "preference", [Ranked((USER("q\ni"),), (("good",), ("bad",)))],
     ),
     "conversation and two replies": (
         lines({
