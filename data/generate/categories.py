@@ -9,14 +9,12 @@ from data.generate.forms import digits, entry, plain, spot, thing
 PLAIN = {
     "colour": "colours", "time": "times", "habit": "habits", "future": "futures",
     "job": "jobs", "sky": "skies", "wind": "winds", "day": "days",
-    "genre": "genres", "duration": "durations", "reason": "reasons", "flaw": "flaws",
+    "genre": "genres", "duration": "durations", "reason": "reasons", "trouble": "troubles",
     "kind": "kinds", "relative": "relatives", "building": "buildings", "landmark": "landmarks",
     "contest": "contests", "link": "links", "good": "goods", "instrument": "instruments",
     "festival": "festivals", "treat": "treats", "kin": "kin",
-    "daily": "dailies", "feeling": "feelings", "recent": "recents", "soon": "soons",
-    "place": "places", "trend": "trends", "ride": "rides", "tongue": "tongues",
-    "method": "methods", "joy": "joys", "school": "schools",
-    "river": "rivers",
+    "daily": "dailies", "place": "places", "ride": "rides", "tongue": "tongues",
+    "method": "methods", "school": "schools", "river": "rivers",
 }  # fmt: skip
 # numbers in digits, from a first one to one below the last
 DIGITS = {
@@ -29,8 +27,7 @@ DIGITS = {
 # a thing with its measure word
 COUNTED = {
     "companion": "companions", "treasure": "treasures", "structure": "structures",
-    "sight": "sights", "grocery": "groceries", "furniture": "furniture", "clothes": "clothes",
-    "pet": "pets",
+    "grocery": "groceries", "furniture": "furniture", "pet": "pets",
 }  # fmt: skip
 # a place with its preposition
 PLACES = {"wild": "wilds", "eatery": "eateries", "grocer": "grocers"}
@@ -38,13 +35,12 @@ PLACES = {"wild": "wilds", "eatery": "eateries", "grocer": "grocers"}
 ENTRIES = {
     "recipe": "recipes",
     "verb": "verbs", "trade": "trades", "errand": "errands", "skill": "skills",
-    "handing": "handings", "fate": "fates", "quality": "qualities", "merit": "merits",
-    "trouble": "troubles",
+    "handing": "handings", "fate": "fates", "quality": "qualities",
 }  # fmt: skip
 OWN = [forms.thing, forms.animal, forms.person, forms.meal, forms.spot, forms.hobby, forms.clock]
 OWN += [forms.number, forms.venue, forms.film, forms.hotel, forms.shop, forms.town, forms.petname]
-OWN += [quantities.date, quantities.hour, quantities.ordinal]
-OWN += [quantities.span, study.concept, study.task, study.topic, study.way]
+OWN += [quantities.date, quantities.hour, quantities.span]
+OWN += [study.concept, study.task, study.way]
 
 DRAWERS = {draw.__name__: draw for draw in OWN}
 DRAWERS |= {name: plain(table) for name, table in PLAIN.items()}

@@ -1,7 +1,7 @@
 """What the corpus tells of concepts: passages, summaries, glossaries, questions, abbreviations.
 
 Topics that only test has are met here too, but for what they study and aim at: their meaning,
-tasks, uses and difficulties are told in other words, so that a model knows what it will copy.
+tasks and uses are told, so that a model knows what it will copy.
 """
 
 import random
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 
 from data.generate import LANGUAGES
-from data.generate.concept_task import Passage, kept_back, seeds, summarised
+from data.generate.concept_task import MORE, Passage, kept_back, seeds, summarised
 from data.generate.concepts import LIST, Concept, draw, drawn_aim, topics
 from data.generate.grammar import sentences
 from data.generate.reading import phrases, words
@@ -47,13 +47,10 @@ def passage_alone(rng: random.Random) -> str:
 
 
 def passage_and_summary(rng: random.Random) -> str:
-    """The summary below its passage, marked or not, or above it as its first line."""
+    """The summary below its passage, marked or not."""
     language = tongue(rng)
     passage, summary = summarised(rng, CORPUS, language)
-    kind = rng.random()
-    if kind < 0.1:
-        return f"{summary}\n{passage}"
-    return f"{passage}\n{summary if kind < 0.3 else short(rng, summary, language)}"
+    return f"{passage}\n{summary if rng.random() < 0.3 else short(rng, summary, language)}"
 
 
 def summary_in_other_language(rng: random.Random) -> str:
@@ -72,8 +69,7 @@ def passage_twice(rng: random.Random) -> str:
 
 def summaries(rng: random.Random) -> str:
     """One concept said in several ways, in one language or in both."""
-    language, passage = tongue(rng), Passage(rng, most=1)
-    passage.tell(language)
+    language, passage = tongue(rng), Passage(rng)
     lines = passage.summaries(language, 3)
     if rng.random() < 0.5:
         other = LANGUAGES[language == "en"]
@@ -93,15 +89,6 @@ def glossary(rng: random.Random) -> str:
     return "\n".join(lines)
 
 
-def dictionary(rng: random.Random) -> str:
-    """The names of topics in the other language."""
-    language, lines = tongue(rng), []
-    for topic in rng.sample(topics(False) + topics(True), rng.randint(2, 4)):
-        names = {la: topic[la] for la in LANGUAGES}
-        lines.append(phrase(rng, "entry", "translation", language, topic=topic[language], **names))
-    return "\n".join(lines)
-
-
 def abbreviations(rng: random.Random) -> str:
     """What abbreviations stand for."""
     known = [topic for topic in topics(False) + topics(True) if topic["abbr"] != "-"]
@@ -115,12 +102,12 @@ def abbreviations(rng: random.Random) -> str:
 def questions(rng: random.Random) -> str:
     """Questions about a topic with their answers, marked or as a talk of two."""
     language, concept = tongue(rng), any_concept(rng)
-    kinds = ["meaning", "tasks", "trouble"]
+    kinds = ["meaning", "tasks"]
     if concept.topic["only"] != "test":
         kinds += ["object", "aim"]
     name, lines = concept.topic[language], []
     marks = rng.choice((("", ""), *MARKS[language]))
-    for kind in rng.sample(kinds, rng.choice((1, 2, 2, 3))):
+    for kind in rng.sample(kinds, rng.choice((1, 2, 2))):
         for part, mark in zip(("question", "answer"), marks, strict=True):
             text = phrase(rng, part, kind, language, topic=name, **concept.facts[language])
             lines.append(mark + text)
@@ -134,15 +121,15 @@ MARKS = {
 
 
 def about(rng: random.Random) -> str:
-    """Benefits, tasks, uses and difficulties, without what is studied and why."""
+    """Benefit, tasks and uses, without what is studied and why."""
     language, concept = tongue(rng), any_concept(rng)
     passage = Passage(rng, concept=concept)
-    passage.parts = ["benefit", *rng.sample(("history", "use", "difficulty", "tasks"), 2)]
+    passage.parts = ["benefit", *rng.sample(MORE, 2)]
     return passage.tell(language)
 
 
 def vocabulary(rng: random.Random) -> str:
-    """Words of many topics, each beside its translation."""
+    """Topics and words that they need, each beside its translation."""
     first, second = rng.sample(LANGUAGES, 2)
     mark = rng.choice((": ", " = ")) if first == "en" else rng.choice(("：", " = "))
     chosen = rng.sample(listed_words(), rng.randint(3, 7))
@@ -151,11 +138,11 @@ def vocabulary(rng: random.Random) -> str:
 
 @cache
 def listed_words() -> list[dict[str, str]]:
-    """The words of all lists in the tables, without their sentences."""
-    found = {}
+    """The names of all topics, and the words of all lists in the tables."""
+    found = {(topic["en"], topic["zh"]): topic for topic in words("topics")}
     for entry in words("topic_objects") + words("aims"):
         lists = [LIST.search(entry[language]) for language in LANGUAGES]
-        for pair in zip(*(some[1].split("/") for some in lists if some), strict=True):
+        for pair in zip(*(found_list[1].split("/") for found_list in lists), strict=True):
             found[pair] = dict(zip(LANGUAGES, pair, strict=True))
     return list(found.values())
 
@@ -177,7 +164,6 @@ KINDS: dict[Callable[[random.Random], str], int] = {
     passage_twice: 8,
     summaries: 10,
     glossary: 6,
-    dictionary: 3,
     abbreviations: 4,
     questions: 10,
     vocabulary: 4,

@@ -1,7 +1,7 @@
 """The summary task: a passage about a concept, and the sentence that says what it is and aims at.
 
-What the passage tells beside definition and aim (tasks, history, uses, difficulties, neighbours)
-and where each part stands must not matter to the summary.
+What the passage tells beside definition and aim (tasks, history, uses) and where each part stands
+must not matter to the summary, whose other words can all be copied.
 """
 
 import json
@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from functools import cache
 
 from data.generate import DATA, LANGUAGES
-from data.generate.concepts import draw, neighbour
+from data.generate.concepts import draw
 from data.generate.reading import phrases, phrasings
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS, split_of_name
 
-LONGEST = {"en": 680, "zh": 210}  # letters of a passage and its summary
-MORE = ("tasks", "history", "use", "difficulty", "contrast")
-FIRST = {"definition": 11, "aim": 3, "use": 2, "history": 2, "difficulty": 2}  # how often
+LONGEST = {"en": 370, "zh": 115}  # letters of a passage and its summary
+REFERENCES = 6  # at most; so many that all of them share only what no answer can do without
+MORE = ("tasks", "history", "use")
+FIRST = {"definition": 6, "aim": 1, "history": 1}  # how often
 SUBJECT = ("definition", "tasks")  # parts after which "it" is the concept
 NAMED = 0.75  # of the passages give the abbreviation, where there is one
+BENEFIT = 0.3  # of the aims are told with what follows from them
 # Pieces of the paragraph on which the trained model is tried: no passage may hold one.
 KEPT = ("人类语言之间交互", "解释、生成人类语言", "语音处理、机器翻译", "计算机与人的交互")
 
@@ -27,13 +29,11 @@ KEPT = ("人类语言之间交互", "解释、生成人类语言", "语音处理
 class Passage:
     """Parts about one concept, told in either language by the same facts."""
 
-    def __init__(self, rng: random.Random, split: str = CORPUS, most: int = 3, concept=None):
+    def __init__(self, rng: random.Random, split: str = CORPUS, most: int = 2, concept=None):
         self.rng, self.split, self.scene = rng, split, Scene(rng, split)
         self.concept = concept or draw(rng, split)
-        self.other = neighbour(rng, self.concept)
         self.abbr = self.concept.abbr if rng.random() < NAMED else ""
-        self.form = ""  # of the abbreviation behind the name
-        self.field = rng.random() < 0.6  # whether the definition names the field
+        self.field = rng.random() < 0.5  # whether the definition names the field
         self.parts = ordered(rng, most)
 
     def tell(self, language: str) -> str:
@@ -48,58 +48,46 @@ class Passage:
         return (" " if language == "en" else "").join(told)
 
     def templates(self, part: str, language: str) -> list[str]:
-        kind = ""
-        if part in ("definition", "summary"):
-            kind = "field" if self.field else "plain"
+        kinds = [""]
+        if part == "definition":
+            kinds = ["field" if self.field else "plain"]
         if part == "aim":
-            kind = self.rng.choice(("alone", "benefit"))
-        found = phrasings(phrases("concepts")[part][kind], language, self.split)
-        if part == "summary" and self.field:  # a summary may leave the field out
-            found = found + phrasings(phrases("concepts")[part]["plain"], language, self.split)
-        return found
+            kinds = ["benefit" if self.rng.random() < BENEFIT else "alone"]
+        if part == "summary":  # which may leave the field out
+            kinds = ["field", "plain"] if self.field else ["plain"]
+        book = phrases("concepts")[part]
+        return [t for kind in kinds for t in phrasings(book[kind], language, self.split)]
 
     def say(self, template: str, language: str, name: str) -> str:
-        facts, other = self.concept.facts[language], self.other
-        given = {"other": other.topic[language], "other_aim": other.facts[language]["aim"]}
-        given["other_object"] = other.facts[language]["object"]
-        return self.scene.say(template, language, topic=name, **given, **facts)
+        return self.scene.say(template, language, topic=name, **self.concept.facts[language])
 
     def summaries(self, language: str, count: int) -> list[str]:
         """Different summaries; each names the abbreviation if the passage does."""
         found = self.templates("summary", language)
-        name = self.summary_name(language)
+        name = self.named(language)
         chosen = self.rng.sample(found, min(count, len(found)))
         return [self.say(template, language, name) for template in chosen]
 
+    def named(self, language: str) -> str:
+        """'computer vision (CV)', 计算机视觉（简称CV）; without an abbreviation, the name."""
+        form = " ({})" if language == "en" else "（简称{}）"
+        return self.concept.topic[language] + (form.format(self.abbr) if self.abbr else "")
+
     def long_name(self, language: str) -> str:
-        """'computer vision (CV)', 计算机视觉（Computer Vision，简称CV）."""
-        name, full = self.concept.topic[language], self.concept.full_name()
-        if language == "en":
-            forms = (" ({})", " ({})", " ({} for short)")
-        else:
-            forms = ("（{}）", "（简称{}）", f"（{full}，简称{{}}）", f"（{full}，{{}}）")
-        self.form = self.rng.choice(forms) if self.abbr else ""
-        if language == "zh" and not self.abbr and self.rng.random() < 0.15:
-            return f"{name}（{full}）"
-        return name + self.form.format(self.abbr)
+        """The name as above, or now and then 计算机视觉（Computer Vision，简称CV）."""
+        name = self.named(language)
+        if language == "zh" and self.abbr and self.rng.random() < 0.3:
+            return name.replace("（", f"（{self.concept.topic['en'].title()}，")
+        return name
 
     def short_name(self, language: str) -> str:
         name = self.concept.topic[language]
         return self.abbr if self.abbr and self.rng.random() < 0.5 else name
 
-    def summary_name(self, language: str) -> str:
-        """简称 stands in the summary if it stands in the passage."""
-        name = self.concept.topic[language]
-        if not self.abbr:
-            return name
-        if language == "en":
-            return f"{name} ({self.abbr})"
-        return f"{name}（{'简称' * ('简称' in self.form)}{self.abbr}）"
-
 
 def ordered(rng: random.Random, most: int) -> list[str]:
     """Definition, aim and one to `most` further parts, in an order that can be told."""
-    parts = ["definition", "aim", *rng.sample(MORE, rng.randint(1, most))]
+    parts = ["definition", "aim", *rng.sample(MORE, rng.choice((1, 1, most)))]
     first = rng.choices(list(FIRST), list(FIRST.values()))[0]
     if first not in parts:
         first = "definition"
@@ -124,10 +112,10 @@ def summarised(rng: random.Random, split: str, language: str, count: int = 1) ->
 
 
 def rows(rng: random.Random, split: str) -> Iterator[dict]:
-    """Endless Pair records, the languages by turns; dev and test have three to five references."""
+    """Endless Pair records, the languages by turns; dev and test have several references."""
     while True:
         for language in LANGUAGES:
-            count = 1 if split == "train" else rng.choice((3, 4, 5))
+            count = 1 if split == "train" else REFERENCES
             yield record(*summarised(rng, split, language, count), split=split)
 
 

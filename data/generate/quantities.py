@@ -1,4 +1,4 @@
-"""Facts that are counted, not listed: clock times, dates, spans of time and ordinal numbers."""
+"""Facts that are counted, not listed: clock times, dates and spans of time."""
 
 import random
 
@@ -17,7 +17,6 @@ MONTHS = "January February March April May June July August September October No
 UNITS = (("week", "个星期"), ("month", "个月"), ("year", "年"))
 FEW = "two three four five six seven eight nine".split()
 FEW_ZH = "两三四五六七八九"
-ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 
 
 def hour(rng: random.Random, split: str) -> Fact:
@@ -37,9 +36,3 @@ def span(rng: random.Random, split: str) -> Fact:
     """'three months' 三个月."""
     i, (unit, unit_zh) = rng.randrange(len(FEW)), rng.choice(UNITS)
     return f"{FEW[i]} {unit}s", FEW_ZH[i] + unit_zh
-
-
-def ordinal(rng: random.Random, split: str) -> Fact:
-    """'third' 第三."""
-    i = rng.randrange(len(ORDINALS))
-    return ORDINALS[i], f"第{HOURS_ZH[i]}"

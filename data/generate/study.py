@@ -8,20 +8,15 @@ Fact = tuple[str, str]  # English, Chinese
 TRANSLATING, NEAR = 0.5, 0.4  # of the tasks; of these, with the first three languages
 
 
-def concept(rng: random.Random, split: str, *kinds: str) -> Fact:
-    """'reward models' 奖励模型; of the kinds of concept, if any are given."""
-    found = rng.choice([w for w in words("concepts") if not kinds or w["kind"] in kinds])
-    return found["about"], found["zh"]
+def concept(rng: random.Random, split: str, kind: str = "") -> Fact:
+    """'reward models' 奖励模型; of this kind of concept, if one is given."""
+    found = rng.choice([w for w in words("concepts") if kind in ("", w["kind"])])
+    return found["en"], found["zh"]
 
 
 def way(rng: random.Random, split: str) -> Fact:
     """'prefix tuning' 前缀微调: a way of training."""
     return concept(rng, split, "way")
-
-
-def topic(rng: random.Random, split: str) -> Fact:
-    """'reward models' 奖励模型: no way of training."""
-    return concept(rng, split, "task", "topic")
 
 
 def task(rng: random.Random, split: str) -> Fact:

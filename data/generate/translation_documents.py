@@ -37,10 +37,10 @@ ASKED = {  # the question for the translation into a language, and the answer
 }
 WORDS = (  # categories of facts and the forms of them that a list of words shows
     *(("thing", form) for form in ("a", "n", "n", "this", "that")),
-    *((slot, "n") for slot in ("meal", "grocery", "furniture", "sight", "structure", "animal")),
-    *((slot, "a") for slot in ("meal", "grocery", "clothes", "furniture")),
-    *((slot, "at") for slot in ("spot", "shop")),
-    *((slot, "") for slot in ("time", "soon", "daily", "duration", "span", "hour", "date")),
+    *((slot, "n") for slot in ("meal", "grocery", "furniture", "structure", "animal")),
+    *((slot, "a") for slot in ("meal", "grocery", "furniture")),
+    *((slot, "at") for slot in ("spot", "shop", "eatery")),
+    *((slot, "") for slot in ("time", "future", "daily", "duration", "span", "hour", "date")),
     *((slot, "") for slot in ("place", "ride", "job", "errand", "concept", "tongue")),
 )
 NAMES = (("person", ""), ("person", ""), ("person", "full"), ("town", ""), ("concept", ""))
