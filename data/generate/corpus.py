@@ -25,15 +25,15 @@ from data.generate.lists import list_twice
 
 # How often each kind is drawn.
 KINDS: dict[Callable[[random.Random], str], int] = {
-    news_documents.document: 20,
-    table_documents.document: 16,
-    translation_documents.document: 26,
+    news_documents.document: 16,
+    table_documents.document: 14,
+    translation_documents.document: 32,
     reviews_documents.document: 22,
-    qa_documents.document: 20,
-    concept_documents.document: 11,
+    qa_documents.document: 24,
+    concept_documents.document: 12,
     instruct_documents.document: 14,
     dialogue_documents.document: 12,
-    list_twice: 8,
+    list_twice: 6,
 }
 
 

@@ -27,6 +27,10 @@ from data.generate.table_documents import tokens
 ENGLISH = 0.6  # of the documents that are in one language
 CROSSED = 0.2  # of the summaries: in the other language
 LONGEST = 205  # tokens, as estimated
+RATINGS = {  # blame, praise
+    "en": (("bad", "good"), ("blame", "praise"), ("unhappy", "happy"), ("negative", "positive")),
+    "zh": (("差评", "好评"), ("不满意", "满意"), ("坏", "好"), ("批评", "表扬")),
+}
 
 
 def document(rng: random.Random) -> str:
@@ -62,6 +66,28 @@ def judged(rng: random.Random) -> str:
         plan = draw_plan(rng, rng.randrange(2))
         lines.append(with_verdict(tell(plan, Scene(rng), spoken), rng, spoken, plan, between))
     return "\n".join(lines)
+
+
+def rated(rng: random.Random) -> str:
+    """Three to seven reviews, each with a word for praise or blame behind it, or before."""
+    spoken, lines = language(rng), []
+    words, first = rng.choice(RATINGS[spoken]), rng.random() < 0.2
+    between = rng.choice((": ", " | ") if first else (" ", " | ", ": ", "\n"))
+    for _ in range(rng.randint(3, 7)):
+        plan = draw_plan(rng, rng.randrange(2))
+        both = [tell(plan, Scene(rng), spoken, opened=False), words[plan.label]]
+        lines.append(between.join(both[::-1] if first else both))
+    return "\n".join(lines)
+
+
+def rated_words(rng: random.Random) -> str:
+    """Words that praise and words that blame, each called so: 'dirty: bad'."""
+    spoken, found = language(rng), {}
+    words, between = rng.choice(RATINGS[spoken]), rng.choice((": ", " | ", " = "))
+    for _ in range(rng.randint(5, 12)):
+        opinion = draw_opinion(rng, DOMAINS, rng.randrange(2), CORPUS, (spoken,))
+        found[opinion.word(spoken)] = words[opinion.side]
+    return "\n".join(f"{word}{between}{rating}" for word, rating in found.items())
 
 
 def with_verdict(text: str, rng: random.Random, spoken: str, plan: Plan, between: str) -> str:
@@ -175,6 +201,6 @@ def far(rng: random.Random) -> str:
 
 
 LAYOUTS: dict[Callable[[random.Random], str], int] = {
-    judged: 16, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
+    judged: 10, rated: 18, rated_words: 6, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
     disagreement: 2, retold: 2,
 }  # fmt: skip
