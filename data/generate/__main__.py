@@ -1,19 +1,19 @@
 """Write the task files of data/ (python -m data.generate), the pretraining corpus to a file
-(python -m data.generate corpus --out out/corpus.jsonl), the lists with which pretraining begins
-(python -m data.generate lists), or figures and rows of a task to read (… report --task qa)."""
+(python -m data.generate corpus --out out/corpus.jsonl), the texts with which pretraining begins
+(python -m data.generate first), or figures and rows of a task to read (… report --task qa)."""
 
 import argparse
 from pathlib import Path
 
 from data.generate import DATA, report
-from data.generate.corpus import corpus, lists, write_corpus
+from data.generate.corpus import corpus, first, write_corpus
 from data.generate.tasks import TASKS, write_all
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data.generate", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("tasks", "corpus", "lists", "report"), default="tasks"
+        "what", nargs="?", choices=("tasks", "corpus", "first", "report"), default="tasks"
     )
     parser.add_argument(
         "--out", type=Path, help="folder of the tasks or file of the corpus (.txt or .jsonl)"
@@ -31,7 +31,7 @@ def main() -> None:
     else:
         out = options.out or DATA.parent / "out" / f"{options.what}.jsonl"
         out.parent.mkdir(parents=True, exist_ok=True)
-        made = {"corpus": corpus, "lists": lists}[options.what]
+        made = {"corpus": corpus, "first": first}[options.what]
         write_corpus(out, made(options.seed, options.documents))
         print(f"{out.name}  {out.stat().st_size:,} bytes")
 

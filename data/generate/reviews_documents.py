@@ -19,7 +19,7 @@ from data.generate.opinions import (
     parts_of,
 )
 from data.generate.reading import phrases
-from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, tell, verdict
+from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, finished, tell, verdict
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS
 from data.generate.table_documents import tokens
@@ -77,6 +77,17 @@ def rated(rng: random.Random) -> str:
         plan = draw_plan(rng, rng.randrange(2))
         both = [tell(plan, Scene(rng), spoken, opened=False), words[plan.label]]
         lines.append(between.join(both[::-1] if first else both))
+    return "\n".join(lines)
+
+
+def rated_clauses(rng: random.Random) -> str:
+    """Clauses, plain and negated, each called praise or blame: 'The bed was not dirty: good'."""
+    spoken, lines = language(rng), []
+    words, between = rng.choice(RATINGS[spoken]), rng.choice((": ", " | ", " = ", " "))
+    for _ in range(rng.randint(5, 10)):
+        opinion = draw_opinion(rng, DOMAINS, rng.randrange(2), CORPUS, (spoken,))
+        clause = fill(rng.choice(lines_of(opinion, spoken, CORPUS)), opinion, spoken)
+        lines.append(finished(clause, spoken) + between + words[opinion.label])
     return "\n".join(lines)
 
 
@@ -201,6 +212,6 @@ def far(rng: random.Random) -> str:
 
 
 LAYOUTS: dict[Callable[[random.Random], str], int] = {
-    judged: 10, rated: 18, rated_words: 6, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
+    judged: 10, rated: 14, rated_clauses: 10, rated_words: 4, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
     disagreement: 2, retold: 2,
 }  # fmt: skip
