@@ -22,6 +22,7 @@ from data.generate import (
     translation_documents,
 )
 from data.generate.lists import list_twice
+from data.generate.ratings import rated_clauses, rated_words
 
 # How often each kind is drawn.
 KINDS: dict[Callable[[random.Random], str], int] = {
@@ -39,8 +40,8 @@ KINDS: dict[Callable[[random.Random], str], int] = {
 # rare among much prose, and within minutes where there is little else.
 FIRST: dict[Callable[[random.Random], str], int] = {
     list_twice: 40,
-    reviews_documents.rated_clauses: 24,
-    reviews_documents.rated_words: 4,
+    rated_clauses: 24,
+    rated_words: 4,
     qa_documents.document: 16,
     instruct_documents.document: 16,
 }

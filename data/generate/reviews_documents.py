@@ -18,19 +18,15 @@ from data.generate.opinions import (
     lines_of,
     parts_of,
 )
+from data.generate.ratings import language, rated, rated_clauses, rated_words
 from data.generate.reading import phrases
-from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, finished, tell, verdict
+from data.generate.reviews import DOMAINS, FAR, Plan, draw_plan, tell, verdict
 from data.generate.scene import Scene
 from data.generate.splits import CORPUS
 from data.generate.table_documents import tokens
 
-ENGLISH = 0.6  # of the documents that are in one language
 CROSSED = 0.2  # of the summaries: in the other language
 LONGEST = 205  # tokens, as estimated
-RATINGS = {  # blame, praise
-    "en": (("bad", "good"), ("blame", "praise"), ("unhappy", "happy"), ("negative", "positive")),
-    "zh": (("差评", "好评"), ("不满意", "满意"), ("坏", "好"), ("批评", "表扬")),
-}
 
 
 def document(rng: random.Random) -> str:
@@ -39,10 +35,6 @@ def document(rng: random.Random) -> str:
         text = rng.choices(list(LAYOUTS), list(LAYOUTS.values()))[0](rng)
         if tokens(text) <= LONGEST:
             return text
-
-
-def language(rng: random.Random) -> str:
-    return "en" if rng.random() < ENGLISH else "zh"
 
 
 def other(spoken: str) -> str:
@@ -66,39 +58,6 @@ def judged(rng: random.Random) -> str:
         plan = draw_plan(rng, rng.randrange(2))
         lines.append(with_verdict(tell(plan, Scene(rng), spoken), rng, spoken, plan, between))
     return "\n".join(lines)
-
-
-def rated(rng: random.Random) -> str:
-    """Three to seven reviews, each with a word for praise or blame behind it, or before."""
-    spoken, lines = language(rng), []
-    words, first = rng.choice(RATINGS[spoken]), rng.random() < 0.2
-    between = rng.choice((": ", " | ") if first else (" ", " | ", ": ", "\n"))
-    for _ in range(rng.randint(3, 7)):
-        plan = draw_plan(rng, rng.randrange(2))
-        both = [tell(plan, Scene(rng), spoken, opened=False), words[plan.label]]
-        lines.append(between.join(both[::-1] if first else both))
-    return "\n".join(lines)
-
-
-def rated_clauses(rng: random.Random) -> str:
-    """Clauses, plain and negated, each called praise or blame: 'The bed was not dirty: good'."""
-    spoken, lines = language(rng), []
-    words, between = rng.choice(RATINGS[spoken]), rng.choice((": ", " | ", " = ", " "))
-    for _ in range(rng.randint(5, 10)):
-        opinion = draw_opinion(rng, DOMAINS, rng.randrange(2), CORPUS, (spoken,))
-        clause = fill(rng.choice(lines_of(opinion, spoken, CORPUS)), opinion, spoken)
-        lines.append(finished(clause, spoken) + between + words[opinion.label])
-    return "\n".join(lines)
-
-
-def rated_words(rng: random.Random) -> str:
-    """Words that praise and words that blame, each called so: 'dirty: bad'."""
-    spoken, found = language(rng), {}
-    words, between = rng.choice(RATINGS[spoken]), rng.choice((": ", " | ", " = "))
-    for _ in range(rng.randint(5, 12)):
-        opinion = draw_opinion(rng, DOMAINS, rng.randrange(2), CORPUS, (spoken,))
-        found[opinion.word(spoken)] = words[opinion.side]
-    return "\n".join(f"{word}{between}{rating}" for word, rating in found.items())
 
 
 def with_verdict(text: str, rng: random.Random, spoken: str, plan: Plan, between: str) -> str:
@@ -212,6 +171,7 @@ def far(rng: random.Random) -> str:
 
 
 LAYOUTS: dict[Callable[[random.Random], str], int] = {
-    judged: 10, rated: 14, rated_clauses: 10, rated_words: 4, clause_by_clause: 6, opposites: 6, points: 6, asked: 4, translated: 3, far: 3,
+    judged: 10, rated: 14, rated_clauses: 10, rated_words: 4, clause_by_clause: 6, opposites: 6,
+    points: 6, asked: 4, translated: 3, far: 3,
     disagreement: 2, retold: 2,
 }  # fmt: skip
