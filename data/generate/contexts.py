@@ -18,11 +18,11 @@ def group(rng: random.Random, split: str = CORPUS, size: int = 1) -> Group:
         first = Profile(rng, split)
         profiles = [first] + [Profile(rng, split, first.kind) for _ in range(size - 1)]
         names = {profile.name("en") for profile in profiles}
-        if len(names) == size and (size == 1 or common(profiles)):
+        if len(names) == size and (size == 1 or shared_fields(profiles)):
             return profiles
 
 
-def common(profiles: Group) -> list[Row]:
+def shared_fields(profiles: Group) -> list[Row]:
     """The fields that all of them tell."""
     return [f for f in profiles[0].fields if all(f in other.fields for other in profiles)]
 

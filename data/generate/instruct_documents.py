@@ -7,7 +7,7 @@ word of the list red, blue is blue." What train never asks for is only ever stat
 
 import random
 
-from data.generate.instruction_clusters import HELD_OUT, TRAINED
+from data.generate.instruction_clusters import ASKED, FAR
 from data.generate.instruction_clusters.requests import request_row
 from data.generate.instructions import Desk, Item, asked, fitting, parts_in, row, seeds
 from data.generate.reading import phrases
@@ -16,7 +16,7 @@ from data.generate.splits import CORPUS
 TASKS, ENGLISH, ALONE = 0.5, 0.55, 0.5  # ALONE: documents on one skill
 BESIDE = 0.3  # of the tasks' documents have every input behind its instruction
 LONGEST = {"en": 520, "zh": 170}  # characters; no more than 215 tokens
-SKILLS = {**TRAINED, **HELD_OUT}
+SKILLS = {**ASKED, **FAR}
 KNOWN = (  # a base must know these of all words, whatever split asks for them
     ("opposite", "word"), ("plural", "word"), ("category", "kind"), ("translate", "word"),
 )  # fmt: skip
@@ -40,7 +40,7 @@ def kept(lines: list[str], language: str) -> list[str]:
 
 def tasks(rng: random.Random, language: str) -> str:
     """Tasks with answers, of one cluster or of several; or a row of tasks by number."""
-    names = [rng.choice(list(TRAINED))] if rng.random() < ALONE else list(TRAINED)
+    names = [rng.choice(list(ASKED))] if rng.random() < ALONE else list(ASKED)
     behind = float(rng.random() < BESIDE)
     if len(names) > 1 and rng.random() < 0.1:
         rows = [task(rng, language, names, behind=1) for _ in range(5)]
@@ -62,7 +62,7 @@ def task(rng: random.Random, language: str, names: list[str], behind: float) -> 
     if kind < 0.3:
         return request_row(rng, "train", language, "")
     name = rng.choice(names)
-    return asked(rng, CORPUS, language, name, TRAINED[name], "", behind)
+    return asked(rng, CORPUS, language, name, ASKED[name], "", behind)
 
 
 def statements(rng: random.Random, language: str) -> str:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from data.generate.contexts import Group, common
+from data.generate.contexts import Group, shared_fields
 from data.generate.grammar import sentences
 from data.generate.profiles import STOP, Profile, Row, slot_of
 from data.generate.reading import phrases, phrasings, words
@@ -70,7 +70,7 @@ def compare(group: Group, spoken: str) -> Question | None:
     """Who is older, Tom or Vera?"""
     rng = group[0].rng
     rows = [r for r in words("profile_comparisons") if r["kind"] == group[0].kind]
-    both = [(f, r) for f in common(group) for r in rows if r["field"] == f["field"]]
+    both = [(f, r) for f in shared_fields(group) for r in rows if r["field"] == f["field"]]
     if len(group) < 2 or not both:
         return None
     field, row = rng.choice(both)
@@ -108,7 +108,7 @@ def pick(group: Group) -> tuple[Profile, Row]:
     rng = group[0].rng
     profile = rng.choice(group)
     several = len(group) > 1 and rng.random() < SEVERAL
-    return profile, rng.choice(common(group) if several else profile.fields)
+    return profile, rng.choice(shared_fields(group) if several else profile.fields)
 
 
 def wrong(group: Group, profile: Profile, field: Row) -> Fact:

@@ -37,7 +37,11 @@ TASKS: dict[str, Rows] = {
     "chat": chat_task.rows,
     "preference": preference_task.rows,
 }
-OTHER_DOMAINS = {"table_to_text": table_task.far_rows, "sentiment": sentiment_task.far_rows}
+OTHER_DOMAINS = {
+    "table_to_text": table_task.far_rows,
+    "sentiment": sentiment_task.far_rows,
+    "instruct_tasks": instruct_task.far_rows,
+}
 
 
 def asked(row: dict) -> str:

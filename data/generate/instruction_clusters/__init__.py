@@ -1,7 +1,13 @@
-"""All clusters of tasks: name -> part -> how an item is drawn. Train never asks for HELD_OUT's."""
+"""All clusters of tasks: name -> part -> how an item is drawn.
+
+ASKED   what the pretraining text asks for, as any large text asks for most things
+TUNED   those of ASKED that training files ask for
+UNSEEN  those of ASKED that no training file asks for: a tuned model has to carry over to them
+FAR     what no training file and no document of the pretraining text ever asks for
+"""
 
 from data.generate.instruction_clusters import (
-    held_out,
+    far,
     kinds,
     lists,
     opposites,
@@ -10,6 +16,8 @@ from data.generate.instruction_clusters import (
     tongues,
 )
 
-HELD_OUT = held_out.CLUSTERS
-TRAINED = lists.CLUSTERS | kinds.CLUSTERS | opposites.CLUSTERS | plurals.CLUSTERS
-TRAINED |= sentences.CLUSTERS | tongues.CLUSTERS
+ASKED = lists.CLUSTERS | kinds.CLUSTERS | opposites.CLUSTERS | plurals.CLUSTERS
+ASKED |= sentences.CLUSTERS | tongues.CLUSTERS
+UNSEEN = {name: ASKED[name] for name in ("count", "extract", "negative", "plural")}
+TUNED = {name: parts for name, parts in ASKED.items() if name not in UNSEEN}
+FAR = far.CLUSTERS
