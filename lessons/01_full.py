@@ -27,7 +27,7 @@ from minift.models import pretrained
 from minift.models.generate import generate
 from minift.peft import delta, full
 
-LR, SEED = lesson01.RATE["full"], 0
+LR, SEED = lesson01.RATE["base", "full"], 0
 STEPS, FEW, MORE, DEV, TEST = (4, 16, 32, 16, 8) if FAST else (150, 50, 500, 100, 64)
 
 # %% The base has read about a small world in two languages, and goes on with what it is given

@@ -161,7 +161,8 @@ class Journal:
         """Add a row to the history and the log."""
         pace = self.row_tokens / max(time.monotonic() - self.row_began, 1e-9)
         row = {"step": step, "loss": sum(self.losses) / len(self.losses), **numbers}
-        row |= {"tokens_per_second": round(pace), "memory_mb": self.run.team.memory()}
+        row |= {"tokens": self.row_tokens, "tokens_per_second": round(pace)}
+        row["memory_mb"] = self.run.team.memory()
         if evaluate and self.run.team.first:
             found = evaluated(self.evaluate, self.run.model, step)
             if clash := found.keys() & row.keys():

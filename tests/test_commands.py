@@ -49,6 +49,8 @@ def test_pretrain_writes_a_base_and_a_manifest(base):
     data = (base / "b.safetensors").read_bytes()
     assert told["steps"] == 4 and told["sha256"] == hashlib.sha256(data).hexdigest()
     assert told["parameters"] == sum(p.numel() for p in model.parameters())
+    full = 4 * 2 * 48 * told["processes"]  # steps of two rows, which packing nearly fills
+    assert told["processes"] == 1 and 0.6 * full < told["tokens"] <= full
     assert safetensors.read(base / "b.safetensors")[0]["norm.weight"].dtype.itemsize == 2
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 import pytest
 
 from data.generate import LANGUAGES, corpus, report, sentiment_task
+from data.generate import instruction_clusters as clusters
 from data.generate.corpus import corpus as documents_of
 from data.generate.forms import named
 from data.generate.grammar import sentences
@@ -198,6 +199,29 @@ def test_far_reviews_are_of_other_things():
     far = {row["prompt"] for row in islice(sentiment_task.far_rows(random.Random(1)), 300)}
     assert any("ticket" in text or "carriage" in text for text in far)
     assert not far & {row["prompt"] for row in rows("sentiment", "train")}
+
+
+def test_training_asks_for_no_unseen_task():
+    """Instructions of test and far are of kinds that no training or dev file asks for."""
+    tuned = {
+        row["task"].split(":")[0]
+        for task in ("instruct_tasks", "instruct_single")
+        for split in ("train", "dev")
+        for row in rows(task, split)
+    }
+    assert tuned == set(clusters.TUNED) | {"open"}
+    assert {row["task"] for row in rows("instruct_tasks", "test")} == set(clusters.UNSEEN)
+    assert {row["task"] for row in rows("instruct_tasks", "far")} == set(clusters.FAR)
+    assert not set(clusters.TUNED) & set(clusters.UNSEEN) and not set(clusters.ASKED) & set(
+        clusters.FAR
+    )
+
+
+def test_corpus_asks_for_no_far_task(documents):
+    """No instruction of far, without its item, is a line of the pretraining text."""
+    lines = {line for document in documents for line in document.split("\n")}
+    asks = {row["instruction"] for row in rows("instruct_tasks", "far") if row["input"]}
+    assert len(asks) > 50 and not asks & lines
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (HERE / "phrases").glob("*.txt")))

@@ -1,7 +1,7 @@
 """Instruction data of two kinds in Alpaca's fields: unseen tasks, and single turns.
 
     unseen_tasks  train and dev ask for the TUNED clusters (dev on items that train never shows),
-                  test for the UNSEEN ones, far for those that the pretraining text never asks either
+                  test for the UNSEEN ones, far for those that pretraining never asks for either
     single_turn   TUNED clusters and open requests; test words every task in ways of its own
 
 Each row has `instruction`, `input` ("" if none), `output`, `task`, `kind`; dev and test also have

@@ -17,13 +17,17 @@ from minift import ROOT, sweep
 from minift.models.gpt import GPT
 from minift.peft import full, lora
 
-STEPS, DEV, TEST = (4, 16, 8) if settings.FAST else (400, 200, 300)
+STEPS, DEV, TEST = (4, 16, 8) if settings.FAST else (300, 150, 150)
 SIZES = (16, 32, 64) if settings.FAST else (50, 500, 5000)
 SEEDS = (0, 1, 2)
-RATE = {"lora": 1e-2, "full": 1e-3, "bag": 1e-1}
+TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "up_proj", "down_proj")
+RATE = {  # of what starts where
+    ("base", "lora"): 3e-3, ("base", "full"): 3e-4,
+    ("random", "lora"): 1e-2, ("random", "full"): 1e-3, ("none", "bag"): 1e-1,
+}  # fmt: skip
 RIVALS = (("random", "lora"), ("random", "full"), ("base", "full"))  # of LoRA on the base
 MANIFEST = ROOT / "data" / "checkpoints" / "gpt.json"
-FAR = ("table_to_text", "sentiment")  # the tasks that have a test from another domain
+FAR = ("table_to_text", "sentiment", "instruct_tasks")  # the tasks that have a further test
 
 
 def cell(name, start="base", method="lora", size=SIZES[-1]):
@@ -47,7 +51,7 @@ def run(base, name, start, method, size, seed):
     torch.manual_seed(seed)
     model = starting_point(model, words, start, method)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    task.tune(model, words, STEPS, RATE[method], seed)
+    task.tune(model, words, STEPS, RATE[start, method], seed)
     found = {"dev_loss": task.dev_loss(model, words), "trained": trained}
     parts = {"dev": task.read_part(name, "dev", DEV), "test": words.test}
     if name in FAR:
@@ -63,7 +67,9 @@ def starting_point(model, words, start, method):
     if method == "bag":
         return bag.BagOfWords(model.config.vocab_size, len(words.labels))
     model = task.with_head(GPT(model.config) if start == "random" else model, words)
-    return lora.add_lora(model, rank=8, alpha=16) if method == "lora" else full.add_full(model)
+    if method == "full":
+        return full.add_full(model)
+    return lora.add_lora(model, rank=8, alpha=16, targets=TARGETS)
 
 
 STORED = Stored("01", "01_full", grid, run)

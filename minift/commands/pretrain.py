@@ -141,7 +141,7 @@ def run(options):
     shape = (options.width, options.layers, options.heads)
     model = GPT(GPTConfig(words.vocab_size, options.context, *shape))
     out = Path(options.out)
-    train.fit(
+    history = train.fit(
         model,
         in_order(options, words, rows),
         GPT.loss,
@@ -159,7 +159,8 @@ def run(options):
     pretrained.save(model.cpu(), out, dtype=torch.float16)
     seconds = time.time() - start
     told = manifest(options, out, held_out, words.pad)
-    told |= {"corpus_tokens": size, "seconds": round(seconds)}
+    told |= {"processes": distributed.join(options.device).world, "corpus_tokens": size}
+    told |= {"tokens": sum(row["tokens"] for row in history), "seconds": round(seconds)}
     out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
     loss = told["held_out"]["all"]["loss"]
     print(f"{out}: held-out loss {loss:.4f} after rounding to fp16, {seconds:.0f} s in all")

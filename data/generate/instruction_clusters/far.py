@@ -1,4 +1,4 @@
-"""Tasks that no file of training and no document asks for: each is one step from one that they have.
+"""Tasks that no file of training and no document asks for: each one step from one that they have.
 
 The last of a list (train: the nth), the word after another (the nth), a list less a word (a word
 more), one for several (several for one).
