@@ -25,9 +25,9 @@ def convergence(runs, start, sizes, title, path):
     return plotting.save(made, path)
 
 
-def measured(rows, name, **setting):
+def measured(rows, column, /, **setting):
     """(mean, sd) of a result over the seeds of one setting; sd is 0 for a single run."""
-    chosen = [row["result"][name] for row in rows if setting.items() <= row["setting"].items()]
+    chosen = [row["result"][column] for row in rows if setting.items() <= row["setting"].items()]
     mean, sd, _ = sweep.spread(chosen)
     return mean, sd or 0.0
 
