@@ -86,8 +86,7 @@ for name in task.MAIN:
 # %% In the domain and out of it: does tuning fewer parameters generalise better?
 # dev has train's templates; test has templates that train never shows; far is another domain.
 pictures_full.domains(rows, out("01") / "domains.png")
-for name in lesson01.FAR:
-    metric = task.MAIN[name]
+for name, metric in lesson01.FAR.items():
     for part in ("dev", "test", "far"):
         thin, whole = lesson01.cell(name), lesson01.cell(name, method="full")
         words_for = f"{name}, {part}: LoRA beats full fine-tuning"

@@ -1,6 +1,5 @@
 """The pictures of lesson 01: over-fitting, sizes of the training set, domains."""
 
-from lessons import task
 from lessons.pictures import look, measured, with_spread
 from lessons.sweeps import lesson01
 from minift import plotting
@@ -41,13 +40,12 @@ def sizes(rows, path):
 def domains(rows, path):
     """LoRA and full fine-tuning on dev, test and far, for the tasks that have a far test."""
     made, axes = plotting.figure(columns=len(lesson01.FAR), size=(4.4, 3.4))
-    for ax, name in zip(axes, lesson01.FAR, strict=True):
+    for ax, (name, metric) in zip(axes, lesson01.FAR.items(), strict=True):
         for method, shift in (("full", -0.06), ("lora", 0.06)):
             setting = lesson01.cell(name, "base", method)
-            metric = task.MAIN[name]
             points = [measured(rows, f"{part} {metric}", **setting) for part in PARTS]
             with_spread(ax, [n + shift for n in range(len(PARTS))], points, method)
-        ax.set(title=name.replace("_", " "), ylabel=f"{task.MAIN[name].replace('_', ' ')} (%)")
+        ax.set(title=name.replace("_", " "), ylabel="BLEU" if metric == "bleu" else f"{metric} (%)")
         ax.set_xticks(range(len(PARTS)), list(PARTS.values()))
         plotting.label_lines(ax)
     return plotting.save(made, path)
