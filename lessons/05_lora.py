@@ -126,10 +126,10 @@ for name in ("LoRA, not merged", "LoRA, merged"):
 
 # %% Two tasks on one base: swap the delta, kilobytes, and leave the base alone
 table = delta.read(delta.save(tuned, out("05") / "table_to_text.safetensors"))
-other = task.open_task("translation", base.config.context, TRAIN, DEV, TEST, data=None)
+other = task.open_task("zh_en", base.config.context, TRAIN, DEV, TEST, data=None)
 served = lora.add_lora(copy.deepcopy(base), rank=RANK, alpha=ALPHA)
 task.tune(served, other, STEPS // 2, LR, SEED)
-file = delta.save(served, out("05") / "translation.safetensors")
+file = delta.save(served, out("05") / "zh_en.safetensors")
 first = task.respond(served, other, other.test[:1])
 delta.swap(served, table)
 assert task.respond(served, words, words.test[:4]) == task.respond(tuned, words, words.test[:4])
