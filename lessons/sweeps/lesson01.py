@@ -23,7 +23,7 @@ SEEDS = (0, 1, 2)
 TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "up_proj", "down_proj")
 RATE = {  # of what starts where
     ("base", "lora"): 3e-3, ("base", "full"): 3e-4,
-    ("random", "lora"): 1e-2, ("random", "full"): 1e-3, ("none", "bag"): 1e-1,
+    ("random", "lora"): 3e-3, ("random", "full"): 1e-3, ("none", "bag"): 1e-1,
 }  # fmt: skip
 RIVALS = (("random", "lora"), ("random", "full"), ("base", "full"))  # of LoRA on the base
 MANIFEST = ROOT / "data" / "checkpoints" / "gpt.json"
