@@ -89,7 +89,7 @@ def found(rows, name, part, **setting):
     """(mean, sd) of a task's metric over the seeds of one setting."""
     chosen = [row for row in rows if {"name": name, **setting}.items() <= row["setting"].items()]
     mean, sd, _ = sweep.spread([row["result"][main_metric(name, part)] for row in chosen])
-    return mean, sd or 0.0
+    return round(mean, 2), round(sd or 0.0, 2)
 
 
 def apart(left, right):
@@ -99,13 +99,18 @@ def apart(left, right):
     return difference, difference / max(pooled, 0.1)
 
 
+def rival(start, how):
+    """The table's name for one of RIVALS."""
+    return f"{start}, {'LoRA' if how == 'lora' else how}, {SIZES[-1]}"
+
+
 def table(rows):
     """{task: {line: (mean, sd) on dev and test}}: the sizes, then what the base has to beat."""
     told = {}
     for name in task.MAIN:
         sizes = (FEW, *SIZES) if name in EARLY else SIZES
         lines = {f"base, LoRA, {size}": cell(name, size=size) for size in sizes}
-        lines |= {f"{start}, {how}, {SIZES[-1]}": cell(name, start, how) for start, how in RIVALS}
+        lines |= {rival(*one): cell(name, *one) for one in RIVALS}
         if name == "sentiment":
             lines[f"bag of words, {SIZES[-1]}"] = cell(name, "none", "bag")
         told[name] = {"metric": task.MAIN[name]} | {
@@ -118,8 +123,7 @@ def table(rows):
 def as_text(told):
     """The table as Markdown, one task a line for dev and one for test."""
     sizes = [f"base, LoRA, {size}" for size in (FEW, *SIZES)]
-    rivals = [f"{start}, {how}, {SIZES[-1]}" for start, how in RIVALS]
-    columns = [*sizes, *rivals, f"bag of words, {SIZES[-1]}"]
+    columns = [*sizes, *(rival(*one) for one in RIVALS), f"bag of words, {SIZES[-1]}"]
     lines = [["task", "on", "metric", *columns], ["---"] * (len(columns) + 3)]
     for name, values in told.items():
         for part in ("dev", "test"):
