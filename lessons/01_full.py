@@ -84,7 +84,8 @@ for name in task.MAIN:
     )
 
 # %% In the domain and out of it: does tuning fewer parameters generalise better?
-# dev has train's templates; test has templates that train never shows; far is another domain.
+# dev has train's templates; test has templates that train never shows; far is another domain. Of
+# instruct_tasks, test asks for tasks that tuning never asked for, far for such as no text asks for.
 pictures_full.domains(rows, out("01") / "domains.png")
 for name, metric in lesson01.FAR.items():
     for part in ("dev", "test", "far"):
