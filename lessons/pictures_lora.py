@@ -16,18 +16,18 @@ FULL = {"method": "full", "lr": lesson05.FULL_LR}
 
 
 def ranks(rows, path):
-    """Dev loss and all slots over the rank, and all slots over α/r; baselines in each."""
+    """Dev loss and exact texts over the rank, and exact texts over α/r; baselines in each."""
     made, axes = plotting.figure(
-        1, 3, (4.4, 3.6), "Table to text, LoRA on q and v (mean ± sd over 3 seeds)"
+        1, 3, (4.4, 3.6), "Headlines, LoRA on q and v (mean ± sd over 3 seeds)"
     )
-    panels = [("rank", "dev_loss", lesson05.RANKS), ("rank", "all_slots", lesson05.RANKS)]
-    panels += [("scale", "all_slots", sorted({*lesson05.SCALES, 2}))]
+    panels = [("rank", "dev_loss", lesson05.RANKS), ("rank", "exact", lesson05.RANKS)]
+    panels += [("scale", "exact", sorted({*lesson05.SCALES, 2}))]
     trained = next(r["result"]["trained"] for r in rows if r["setting"].get("rank") == 1)
     words = {"rank": f"rank r (α/r = 2; {trained:,} · r numbers train)", "scale": "α/r (rank 8)"}
-    words |= {"dev_loss": "dev loss (nats a token)", "all_slots": "texts with all slots (share)"}
+    words |= {"dev_loss": "dev loss (nats a token)", "exact": "exact texts (share)"}
     for ax, (over, name, values) in zip(axes, panels, strict=True):
         ax.set(xscale="log", xlabel=words[over], ylabel=words[name])
-        if name == "all_slots":
+        if name == "exact":
             ax.set_ylim(-0.03, 1.03)
         points = [pictures.measured(rows, name, **lesson05.lora_cell(**{over: v})) for v in values]
         pictures.baselines(ax, rows, name, (values[0], values[-1]), FULL)
@@ -39,11 +39,11 @@ def ranks(rows, path):
 
 
 def places(rows, path):
-    """All slots for the same number of parameters in different matrices, beside the baselines."""
+    """Exact texts for the same number of parameters in different matrices, beside the baselines."""
     title = "As many LoRA parameters, in different matrices (mean ± sd, 5 seeds; full 3)"
     made, axes = plotting.figure(1, 2, (4.8, 3.4), title)
-    for ax, name in zip(axes, ("dev_loss", "all_slots"), strict=True):
-        settings = {"base, frozen": ({"method": "base"}, "base")} if name == "all_slots" else {}
+    for ax, name in zip(axes, ("dev_loss", "exact"), strict=True):
+        settings = {"base, frozen": ({"method": "base"}, "base")} if name == "exact" else {}
         for targets, label in PLACES.items():
             cell = lesson05.lora_cell(targets, lesson05.PLACES[targets])
             settings[label] = (cell, "lora")
@@ -55,7 +55,7 @@ def places(rows, path):
         pictures.rows_of_dots(ax, points, digits=3)
     base, _ = pictures.measured(rows, "dev_loss", method="base")
     axes[0].set_xlabel(f"dev loss (nats a token; the frozen base: {base:.2f})")
-    axes[1].set(xlabel="texts with all slots (share)", xlim=(-0.05, 1.05))
+    axes[1].set(xlabel="exact texts (share)", xlim=(-0.05, 1.05))
     return plotting.save(made, path)
 
 

@@ -1,9 +1,10 @@
 """The long runs of lesson 05, lessons/results/05_lora.jsonl: `python -m lessons sweep 05`.
 
-Every run tunes the shipped base on the lesson's task and measures it on tables that neither the
-training nor the choice of a rate has seen. α/r is 2 unless it is varied itself (`scale`).
+Every run tunes the shipped base on the lesson's task and measures it on articles with names and
+combinations that training never shows. α/r is 2 unless it is varied itself (`scale`).
 """
 
+from dataclasses import replace
 from importlib import import_module
 
 import torch
@@ -13,8 +14,8 @@ from lessons.sweeps.stored import Stored, open_base
 from minift import sweep
 from minift.peft import delta, lora
 
-STEPS, TRAIN, DEV, TEST = (4, 64, 16, 8) if settings.FAST else (200, 500, 256, 128)
-LR, FULL_LR = 1e-2, 1e-3
+STEPS, TRAIN, DEV, TEST = (4, 64, 16, 8) if settings.FAST else (150, 5000, 128, 128)
+TASK, LR, FULL_LR = "headline", 1e-2, 3e-4
 RANKS, SCALES = (1, 2, 4, 8, 16, 32), (0.25, 1, 2, 8)
 SEEDS, MORE_SEEDS = (0, 1, 2), (0, 1, 2, 3, 4)
 # which matrices, at the same number of parameters: 20 · 2c a block, with f = 4c
@@ -42,16 +43,24 @@ def grid(base):
     others = [lora_cell(rank=rank) for rank in RANKS]
     others += [lora_cell(scale=scale) for scale in SCALES]
     others += [lora_cell(lr=lr) for lr in (3e-3, 1e-2, 3e-2)]
-    others += [{"method": "full", "lr": lr} for lr in (3e-4, 1e-3, 3e-3)]
+    others += [{"method": "full", "lr": lr} for lr in (1e-4, 3e-4, 1e-3)]
     cells = [{"method": "base", "seed": 0}]
     cells += sweep.cells(others, SEEDS) + sweep.cells(places, MORE_SEEDS)
     return [{"base": base, **cell} for cell in cells]
 
 
+def open_words(context, test, data=settings.DATA):
+    """The lesson's task. Its test is of dev, the rows behind those of the dev loss: in test even the
+    events are told in other words, which is another question.
+    """
+    words = task.open_task(TASK, context, TRAIN, DEV, test, data)
+    return words if data else replace(words, test=task.read_part(TASK, "dev")[DEV : DEV + test])
+
+
 def run(base, method, seed, lr=None, targets="", rank=0, scale=0.0):
-    """Tune once and measure: dev loss, BLEU, all slots, and how many numbers train."""
+    """Tune once and measure: dev loss, BLEU, exact texts, and how many numbers train."""
     model = open_base(base)
-    words = task.open_task("table_to_text", model.config.context, TRAIN, DEV, TEST, data=None)
+    words = open_words(model.config.context, TEST, data=None)
     torch.manual_seed(seed)
     trained = 0
     if method == "lora":
