@@ -50,8 +50,9 @@ def grid(base):
 
 
 def open_words(context, test, data=settings.DATA):
-    """The lesson's task. Its test is of dev, the rows behind those of the dev loss: in test even the
-    events are told in other words, which is another question.
+    """The lesson's task, tested on rows of dev behind those of the dev loss.
+
+    In the task's own test even the events are told in other words, which is another question.
     """
     words = task.open_task(TASK, context, TRAIN, DEV, test, data)
     return words if data else replace(words, test=task.read_part(TASK, "dev")[DEV : DEV + test])
