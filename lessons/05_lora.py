@@ -66,7 +66,7 @@ pictures.convergence(runs, start, sizes, title, out("05") / "convergence.png")
 final = {name: history[-1]["dev_loss"] for name, history in runs.items()}
 print("dev loss:", ", ".join(f"{n} {v:.3f}" for n, v in {"base": start, **final}.items()))
 closed = (start - final["lora"]) / (start - final["full"])
-findings.state(f"LoRA closes {closed:.0%} of the gap from the base to full", closed > 0.7)
+findings.state(f"LoRA gains {closed:.0%} of what full fine-tuning gains in loss", closed > 0.7)
 
 # %% Before and after, on articles about people and towns that training never names
 # BLEU counts shared wording; “exact” is strict: the text must be one of the right answers.
