@@ -36,6 +36,7 @@ def test_a_task_that_there_is_not():
 def test_values_are_words_of_their_own():
     """“no” is not in “not”, case does not count, and a value may hold signs."""
     assert task.holds("It is NO pub.", "no") and not task.holds("It is not.", "no")
+    assert not task.holds("There is a piano.", "no")
     assert task.holds("It costs £20-25.", "£20-25") and not task.holds("£20-250", "£20-25")
 
 
