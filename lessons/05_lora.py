@@ -7,7 +7,7 @@ a task needs has a low rank r. LoRA learns it as a product of two thin matrices;
     h = W x + (α/r) · B A x        A (r, i) starts Gaussian, B (o, r) starts at zero
     W' = W + (α/r) · B A           merged (合并): the tuned model costs no more than the base
 
-About 60 s on two CPU cores. Run it whole, or cell by cell in an editor.
+About 80 s on two CPU cores. Run it whole, or cell by cell in an editor.
 """
 
 # %% The constants: change one and run again
