@@ -34,7 +34,7 @@ class Batch:
     mask: Tensor  # (b, t), True for a real token
     positions: Tensor | None = None  # (b, t) or None; counted anew in each document
     documents: Tensor | None = None  # (b, t) or None
-    pool: Tensor | None = None  # (b, t) or None: the prompt's tokens, over which a gate may pool
+    pool: Tensor | None = None  # (b, t) or None: the prompt, over which a gate may pool
     rows: Tensor | None = None  # the task or user of each row
 
     @property
@@ -111,7 +111,8 @@ def lay(rows, pad_id):
     labels = torch.full_like(ids, NO_TARGET)  # (b, t)
     learnt = answer[:, 1:] & (documents[:, 1:] == documents[:, :-1])
     labels[:, :-1] = ids[:, 1:].where(learnt, NO_TARGET)
-    return Batch(ids, labels, mask, positions, documents, pool=mask & ~answer)
+    prompt = mask & (answer.cumsum(dim=1) == 0)  # a dialogue's goes up to its first answer
+    return Batch(ids, labels, mask, positions, documents, pool=prompt)
 
 
 def in_a_row(sequences, total):

@@ -2,46 +2,92 @@
 
     CASE = contract.Case(lora.add_lora, {"rank": 3, "alpha": 6}, count=…, zero=("A",))
 
-    @pytest.mark.parametrize("point", contract.points(CASE), ids=lambda point: point.__name__)
-    def test_contract(point):
-        point(CASE)
+    @contract.each(CASE, contract.MODELS)
+    def test_contract(case, point):
+        point(case)
 
 Each point is one property; its words say what broke. The first eight are the spec's, then what a
-causal language model adds: no token sees its future, padding and the order of a batch change
-nothing, decoding with a cache gives what decoding without one gives.
+model that writes adds: no token sees its future, padding and the order of a batch change nothing,
+decoding with a cache gives what decoding without one gives. `Case.on(name)` is the same method on
+another model; `points(case)` are those that its model can be held to.
+
+For a Seq2Seq, `ids` are the source, and the target is the same for every test (`TARGET`), except
+where a point is about the target.
 """
 
 import copy
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from minift.batching import Batch
+from minift.models.encoder import Encoder, EncoderConfig
 from minift.models.generate import generate
 from minift.models.gpt import GPT, GPTConfig
 from minift.models.heads import TextClassifier
+from minift.models.masked import MaskedLM
+from minift.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from minift.peft import delta, inject
 from tests.compare import close, hold, hold_bits, hold_refusal
 
 VOCABULARY, CONTEXT, T = 23, 24, 7
+SIZES = (VOCABULARY, CONTEXT, 12, 2, 3)  # two layers, width 12 in three heads
+ATTENTIONS = {GPT: 2, Encoder: 2, Seq2Seq: 6}  # how many attentions two layers have (a side)
 
 
 def tiny_gpt(seed=0, dropout=0.0):
     """A GPT of two layers, width 12 in three heads, with weights large enough to matter."""
     torch.manual_seed(seed)
-    model = GPT(GPTConfig(VOCABULARY, CONTEXT, 12, 2, 3, dropout))
+    model = GPT(GPTConfig(*SIZES, dropout))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
     return model.eval()
 
 
-def tiny_classifier(seed=0):
-    """The same model under a head with two classes."""
-    return TextClassifier(tiny_gpt(seed), 2).eval()
+def lively(model):
+    """The same for a post-LN model, with positions so large that it writes more than one word."""
+    sizes = {"position": 2.0, "norm": 0.1, "embedding": 0.3}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(std=next((s for part, s in sizes.items() if part in name), 0.2))
+            parameter.add_("norm" in name and name.endswith("weight"))
+    return model.eval()
+
+
+def tiny_encoder(seed=0, dropout=0.0):
+    """A masked language model on an Encoder of the same size."""
+    torch.manual_seed(seed)
+    return lively(MaskedLM(Encoder(EncoderConfig(*SIZES, dropout))))
+
+
+def tiny_seq2seq(seed=0, dropout=0.0):
+    """A Seq2Seq of the same size."""
+    torch.manual_seed(seed)
+    return lively(Seq2Seq(Seq2SeqConfig(*SIZES, dropout)))
+
+
+def tiny_classifier(seed=0, make=tiny_gpt):
+    """A model under a head with two classes."""
+    return TextClassifier(make(seed), 2).eval()
+
+
+MODELS = {"gpt": tiny_gpt, "encoder": tiny_encoder, "seq2seq": tiny_seq2seq}
+CLASSIFIERS = {
+    "gpt classifier": tiny_classifier,
+    "encoder classifier": lambda seed=0: tiny_classifier(seed, tiny_encoder),
+    "seq2seq classifier": lambda seed=0: tiny_classifier(seed, tiny_seq2seq),
+}
+ALL_MODELS = MODELS | CLASSIFIERS
+
+
+def attentions(model):
+    """How many attentions the model has, for the formula of a method that goes into each."""
+    return ATTENTIONS[type(inject.body(model))]
 
 
 @dataclass(frozen=True)
@@ -64,7 +110,10 @@ class Case:
     stored: Callable | None = None
     model: Callable = tiny_gpt
     merges: bool = True
-    causal: bool = True
+
+    def on(self, name):
+        """The same method on another model."""
+        return replace(self, model=ALL_MODELS[name])
 
     def make(self):
         """The model with the method added, in eval mode, as it starts."""
@@ -89,19 +138,38 @@ def tokens(rows=3, t=T, seed=3):
     return torch.randint(1, VOCABULARY, (rows, t), generator=torch.Generator().manual_seed(seed))
 
 
+TARGET = tokens(rows=1, t=5, seed=6)
+
+
+def is_seq2seq(model):
+    """Whether the model itself, not a classifier on it, is one."""
+    return isinstance(model, Seq2Seq)
+
+
 def batch(model):
-    """Ragged rows, with a label wherever a next token is real (or a class for each row)."""
+    """Ragged rows, with the labels of the model's family (or a class for each row).
+
+    A GPT predicts each next token, a masked language model every second token, a Seq2Seq all
+    behind the first three.
+    """
     ids, mask = tokens(), torch.arange(T) < torch.tensor([[7], [4], [5]])
+    if inject.task_head(model) is not None:
+        return Batch(ids * mask, torch.tensor([0, 1, 1]), mask)
+    if isinstance(model, MaskedLM):
+        return Batch(ids * mask, ids.where(mask & (torch.arange(T) % 2 == 0), -100), mask)
     labels = torch.full_like(ids, -100)
     labels[:, :-1] = ids[:, 1:].where(mask[:, 1:], -100)
-    classes = torch.tensor([0, 1, 1])
-    return Batch(ids * mask, labels if inject.task_head(model) is None else classes, mask)
+    labels[:, : 2 * is_seq2seq(model)] = -100
+    return Batch(ids * mask, labels, mask)
 
 
-def out(model, ids, **call):
-    """The model's output without gradients."""
+def out(model, ids, mask=None, target=None, **call):
+    """The model's output without gradients; a Seq2Seq's for each row of ids as its source."""
     with torch.no_grad():
-        return model(ids, **call)
+        if not is_seq2seq(model):
+            return model(ids, mask=mask, **call)
+        target = TARGET.expand(len(ids), -1) if target is None else target
+        return model(ids, target, source_mask=mask, **call)
 
 
 def base_of(model):
@@ -183,8 +251,17 @@ def round_trip(case):
     numbers = sum(t.numel() for t in saved.tensors.values())
     head = sum(p.numel() for p in inject.head_parameters(model).values())
     close(numbers, (case.stored or case.count)(model) + head, "numbers in the file")
-    hold(size < 4 * numbers + 8192, f"the file has {size} bytes for {numbers} numbers")
+    names = 4096 + 128 * len(saved.tensors)
+    hold(size < 4 * numbers + names, f"the file has {size} bytes for {numbers} numbers")
     hold_bits(out(again, tokens()), out(model, tokens()), "output after save and load")
+
+
+def padded(ids, count=4):
+    """(ids, mask, where the text stands) of rows padded on the right, then on the left."""
+    nothing, real = torch.zeros(len(ids), count, dtype=torch.long), torch.ones_like(ids)
+    for order, where in ((1, slice(None, ids.shape[1])), (-1, slice(count, None))):
+        row, mask = [ids, nothing][::order], [real, nothing][::order]
+        yield torch.cat(row, 1), torch.cat(mask, 1).bool(), where
 
 
 def padding(case):
@@ -192,14 +269,15 @@ def padding(case):
     model, ids = case.trained(), tokens()
     plain, row = out(model, ids), ids[:1]
     hold_bits(out(model, ids), plain, "a second run in eval mode")
-    nothing = torch.zeros(1, 4, dtype=torch.long)
-    real, no = torch.ones(1, T, dtype=torch.bool), torch.zeros(1, 4, dtype=torch.bool)
-    right = out(model, torch.cat([row, nothing], 1), mask=torch.cat([real, no], 1))
-    left = out(model, torch.cat([nothing, row], 1), mask=torch.cat([no, real], 1))
-    if plain.dim() == 3:
-        right, left = right[:, :T], left[:, 4:]
-    close(right, plain[:1], "the row padded on the right", atol=1e-5)
-    close(left, plain[:1], "the row padded on the left", atol=1e-5)
+    for side, (text, mask, where) in zip(("right", "left"), padded(row), strict=True):
+        got = out(model, text, mask)
+        if got.dim() == 3 and not is_seq2seq(model):
+            got = got[:, where]
+        close(got, plain[:1], f"the row padded on the {side}", atol=1e-5)
+    for side, (text, mask, where) in zip(("right", "left"), padded(TARGET), strict=True):
+        if is_seq2seq(model):
+            got = out(model, row, target=text, target_mask=mask)[:, where]
+            close(got, plain[:1], f"the target padded on the {side}", atol=1e-5)
 
 
 def merging(case):
@@ -228,11 +306,13 @@ def optimiser_membership(case):
 def causality(case):
     """No token sees its future: other words on the right leave the left as it was."""
     model, ids = case.trained(), tokens()
-    plain = out(model, ids)
+    read = (lambda words: out(model, ids, target=words)) if is_seq2seq(model) else None
+    read = read or (lambda words: out(model, words))
+    plain = read(ids)
     for t in range(1, T):
         other = ids.clone()
         other[:, t:] = tokens(seed=4)[:, t:]
-        close(out(model, other)[:, :t], plain[:, :t], f"before position {t}", atol=1e-5)
+        close(read(other)[:, :t], plain[:, :t], f"before position {t}", atol=1e-5)
 
 
 def batch_order(case):
@@ -246,22 +326,34 @@ def batch_order(case):
 def cached_decoding(case):
     """Token by token with a cache the hidden states are those of the whole text at once."""
     model, ids = case.trained(), tokens()
+
+    def hidden(words, first=True, **call):
+        source = (ids if first else None,) if is_seq2seq(model) else ()
+        return model.hidden(*source, words, **call)
+
     with torch.no_grad():
-        whole, cache = model.hidden(ids), model.new_cache(T)
-        parts = [model.hidden(ids[:, :3], cache=cache)]
-        parts += [model.hidden(ids[:, t : t + 1], cache=cache) for t in range(3, T)]
+        whole, cache = hidden(ids), model.new_cache(T)
+        parts = [hidden(ids[:, :3], cache=cache)]
+        parts += [hidden(ids[:, t : t + 1], first=False, cache=cache) for t in range(3, T)]
     close(torch.cat(parts, 1), whole, "hidden states with a cache", atol=1e-5)
+
+
+def slow_greedy(model, prompt, steps=4):
+    """The new tokens, one at a time, from the whole text each time; a GPT is told its prompt."""
+    text = [model.config.start] if is_seq2seq(model) else list(prompt)
+    start = len(text)
+    for _ in range(steps):
+        ids = torch.tensor([prompt if is_seq2seq(model) else text])
+        call = {} if is_seq2seq(model) else {"pool": torch.arange(len(text))[None] < start}
+        text.append(int(out(model, ids, target=torch.tensor([text]), **call)[0, -1].argmax()))
+    return text[start:]
 
 
 def greedy_decoding(case):
     """`generate`, prompts of unequal length in one batch: the tokens of the slow way."""
     model = case.trained()
     prompts = [tokens()[0, :3].tolist(), tokens()[1, :5].tolist()]
-    expected = [list(p) for p in prompts]
-    for row in expected:
-        for _ in range(4):
-            row.append(int(out(model, torch.tensor([row]))[0, -1].argmax()))
-    expected = [row[len(p) :] for row, p in zip(expected, prompts, strict=True)]
+    expected = [slow_greedy(model, prompt) for prompt in prompts]
     got = generate(model, prompts, 4)
     hold(got == expected, f"generate gave {got}, one token at a time without cache {expected}")
 
@@ -310,7 +402,7 @@ def recomputing(case):
     gradients = []
     for switch in (False, True):
         model = copy.deepcopy(case.trained()).train()
-        getattr(model, "body", model).checkpoint_activations = switch
+        inject.body(model).checkpoint_activations = switch
         torch.manual_seed(5)
         model.loss(batch(model)).backward()
         gradients.append({n: p.grad for n, p in inject.trainable_parameters(model).items()})
@@ -327,5 +419,13 @@ CAUSAL = (causality, cached_decoding, greedy_decoding)
 
 
 def points(case):
-    """The properties that the case must hold to."""
-    return ALL + CAUSAL * case.causal
+    """The properties that the case must hold to: the causal ones where the model writes."""
+    return ALL + CAUSAL * hasattr(case.model(), "advance")
+
+
+def each(case, names):
+    """Parametrizes a test over (case, point): every point on each of the models."""
+    cases = [(name, case.on(name)) for name in names]
+    pairs = [(name, one, point) for name, one in cases for point in points(one)]
+    ids = [f"{name}-{point.__name__}" for name, _, point in pairs]
+    return pytest.mark.parametrize(("case", "point"), [pair[1:] for pair in pairs], ids=ids)

@@ -329,9 +329,11 @@ def test_a_stream_deals_windows_without_overlap():
 
 
 def test_a_gate_may_pool_over_the_prompt_alone():
-    """`pool` is True on real tokens that are not to be produced; a Batch moves with all it has."""
+    """`pool` is True on real tokens before the first answer; a Batch moves with all it has."""
     pair = Encoded((1, 5, 3, 6, 2), (False, False, False, True, True))
     batch = pad([pair, Encoded((1, 7, 2), (False, False, True))], 0)
     assert batch.pool.tolist() == [[True] * 3 + [False] * 2, [True] * 2 + [False] * 3]
+    dialogue = Encoded((1, 5, 6, 7, 8), (False, False, True, False, True))
+    assert pad([dialogue], 0).pool.tolist() == [[True] * 2 + [False] * 3]
     moved = replace(batch, rows=torch.tensor([1, 0])).to("cpu")
     assert moved.rows.tolist() == [1, 0] and torch.equal(moved.pool, batch.pool)

@@ -7,15 +7,24 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from minift import ROOT, records, safetensors
+from minift import ROOT, measure, noising, records, safetensors, train
 from minift.__main__ import main
-from minift.commands.pretrain import InTurn, layout, pieces, script
+from minift.commands import pretrain
+from minift.commands.corpus import InTurn, restored_rows
+from minift.commands.texts import layout, pairs, pieces, script
 from minift.models import pretrained
+from minift.models.encoder import Encoder, EncoderConfig
+from minift.models.masked import MaskedLM
+from minift.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from minift.peft import delta
 from minift.tokenizer import Tokenizer
+from tests import test_encoder
+from tests.test_pretrained import bert_folder
 from tests.test_train import free_port
 
 TEXTS = [f"Anna has {n} red apples and {n + 1} green ones. 安娜有{n}个苹果。" for n in range(60)]
@@ -32,6 +41,14 @@ def base(tmp_path_factory):
     words += "--width 16 --layers 2 --heads 2 --context 48 --steps 4 --batch 2".split()
     assert main([*words, "--device", "cpu"]) == 0
     return folder
+
+
+def pretraining(base, model, out, *more):
+    """Run `pretrain` on the base's corpus and tokenizer."""
+    words = ["pretrain", "--model", model, "--data", str(base / "corpus.jsonl"), "--out", str(out)]
+    words += ["--tokenizer", str(base / "words.json"), "--device", "cpu", "--lr", "0.01"]
+    words += "--width 16 --layers 1 --heads 2 --context 48 --steps 4 --batch 2".split()
+    return main([*words, *more])
 
 
 def finetune(base, data, out, *more):
@@ -63,6 +80,118 @@ def test_the_manifest_tells_held_out_losses_by_script(base):
     assert held["all"]["loss"] == pytest.approx(total / held["all"]["tokens"], abs=1e-3)
     assert held["all"]["perplexity"] == pytest.approx(math.exp(held["all"]["loss"]), rel=1e-3)
     assert [script(t) for t in ("a, b!", "你好。", "NLP是")] == ["latin", "han", "both"]
+
+
+@pytest.mark.parametrize("model", ["encoder", "seq2seq"])
+def test_pretrain_of_each_family(base, tmp_path, model):
+    """The file loads as its family; the manifest's loss is that of the texts with a fixed noise."""
+    out = tmp_path / "b.safetensors"
+    assert pretraining(base, model, out) == 0
+    made, told = pretrained.load(out), json.loads((tmp_path / "b.json").read_text())
+    assert type(made) is {"encoder": MaskedLM, "seq2seq": Seq2Seq}[model]
+    assert told["model"] == model and told["processes"] == 1 and told["steps"] == 4
+    assert told["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert told["parameters"] == sum(p.numel() for p in made.parameters())
+    words = Tokenizer.load(base / "words.json")
+    ids = np.array(words.encode(TEXTS[-1]))  # a hundredth of the texts is the last one
+    row = (None, ids) if model == "seq2seq" else np.r_[words.bos, ids, words.eos]
+    kind = noising.Restored if model == "seq2seq" else noising.MaskedWords
+    loss, targets = measure.loss_over(made, kind([row], 8192, words, seed=0))
+    assert targets == (len(ids) + 1 if model == "seq2seq" else round(0.15 * len(ids)))
+    part = {"loss": round(loss / targets, 4), "tokens": targets}
+    part["perplexity"] = round(math.exp(loss / targets), 3)
+    assert told["held_out"] == {"both": part, "all": part}
+    assert 0.5 * 4 * 96 < told["tokens"] <= 4 * 96
+
+
+@pytest.mark.parametrize("model", ["gpt", "encoder", "seq2seq"])
+def test_a_resumed_pretraining_gives_the_same_bits(base, tmp_path, monkeypatch, model):
+    """Stopped in its third step and resumed, a run writes the file of one that was not."""
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    monkeypatch.setattr(pretrain, "SAVE_EVERY", 2)
+    first = ("--first-data", str(base / "corpus.jsonl"), "--first-steps", "1")
+    assert pretraining(base, model, whole, *first) == 0
+
+    def stopping(step, *rest):
+        if step == 3:
+            raise KeyboardInterrupt
+        return schedule(step, *rest)
+
+    schedule = train.schedule
+    with monkeypatch.context() as stopped:
+        stopped.setattr(train, "schedule", stopping)
+        assert pretraining(base, model, cut, *first) == 130
+    assert not cut.exists()
+    assert pretraining(base, model, cut, *first) == 2  # refused without --resume
+    assert pretraining(base, model, cut, *first, "--resume") == 0
+    assert cut.read_bytes() == whole.read_bytes()
+    assert pretraining(base, model, tmp_path / "c.safetensors", *first, "--seed", "1") == 0
+    assert (tmp_path / "c.safetensors").read_bytes() != whole.read_bytes()
+
+
+@pytest.mark.parametrize("model", ["encoder", "seq2seq"])
+def test_marks_are_for_a_gpt(base, tmp_path, capsys, model):
+    """What a family has no use for is refused in one line, before the corpus is read."""
+    assert pretraining(base, model, tmp_path / "x.safetensors", "--marks") == 2
+    told = capsys.readouterr()
+    assert f"--marks: expected --model gpt; {model} has a layout" in told.err and not told.out
+
+
+def test_a_base_to_tell_classes_with(base, tmp_path, capsys):
+    """What `pretrain --model encoder` wrote is tuned as any base; its own head is left out."""
+    assert pretraining(base, "encoder", tmp_path / "b.safetensors") == 0
+    table = tmp_path / "labels.tsv"
+    table.write_text("\n".join(f"text number {n}\tclass{n % 2}" for n in range(20)))
+    more = ("--kind", "labelled", "--base", str(tmp_path / "b.safetensors"), "--method", "full")
+    assert finetune(base, table, tmp_path / "run", *more) == 0
+    saved = delta.read(tmp_path / "run").tensors
+    assert "head.weight" in saved and not any(name.startswith("dense") for name in saved)
+
+
+PAIRS = {  # a text, and what it says first and then
+    "two lines": ("A long text.\nIts headline", [("A long text.", "Its headline")]),
+    "in turn": ("One.\n一。\nTwo.\n二。", [("One.", "一。"), ("Two.", "二。")]),
+    "either way": ("One.\n一。\n二。\nTwo.", [("One.", "一。"), ("二。", "Two.")]),
+    "asked": (
+        "Translate into English: 王琳有三本书。\nWang Lin has three books.\n"
+        "翻译成中文：All six of them are at home.\n六个都在家。",
+        [
+            ("Translate into English: 王琳有三本书。", "Wang Lin has three books."),
+            ("翻译成中文：All six of them are at home.", "六个都在家。"),
+        ],
+    ),
+    "by halves": ("One.\nTwo.\n一。\n二。", [("One.\nTwo.", "一。\n二。")]),
+    "columns": (
+        "sand: 沙\nlight：轻巧\n六 | six",
+        [("sand", "沙"), ("light", "轻巧"), ("六", "six")],
+    ),
+    "one line": ("One. 一。", []),
+    "one column": ("sand: 沙\nlight\n六 | six", []),
+    "one language": ("One.\nTwo.\nThree.\nFour.", []),
+    "three lines": ("One.\n一。\nTwo.", []),
+    "mixed": ("One.\nTwo.\n一。\nThree.", []),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_a_text_says_twice(name):
+    """Pairs by hand: two lines, two columns, lines in turn or by halves in two languages."""
+    text, want = PAIRS[name]
+    assert pairs(text) == want
+
+
+def test_pairs_are_answered_and_restored(base):
+    """A text with pairs gives a row to restore and one for each pair that fits."""
+    words, options = Tokenizer.load(base / "words.json"), SimpleNamespace(context=20)
+    rows = restored_rows("One.\n一。\nTwo.\n二。", words, options)
+    assert [(part, source is None) for part, (source, _) in rows] == [
+        ("both", True), ("both", True), ("latin to han", False), ("latin to han", False)
+    ]  # fmt: skip
+    whole = [int(i) for _, (source, target) in rows[:2] for i in target]
+    assert words.decode(whole) == "One.\n一。\nTwo.\n二。"
+    assert [words.decode(side) for side in rows[2][1]] == ["One.", "一。"]
+    long = restored_rows("One.\n" + "一" * 30, words, options)  # a pair, too long to answer
+    assert {source is None for _, (source, _) in long} == {True} and len(long) > 2
 
 
 def test_marks_stand_for_line_breaks(base):
@@ -147,6 +276,57 @@ def test_labels_as_words(base, tmp_path, capsys):
     assert "accuracy" in capsys.readouterr().out
     assert main(["generate", "--delta", str(tmp_path / "run"), "--prompt", "x"]) == 2
     assert "classifier, which writes no text" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def families(base):
+    """A masked language model and a Seq2Seq of the base's vocabulary, as files."""
+    size = Tokenizer.load(base / "words.json").vocab_size
+    sizes, made = (size, 48, 16, 1, 2), {}
+    for model in (MaskedLM(Encoder(EncoderConfig(*sizes))), Seq2Seq(Seq2SeqConfig(*sizes))):
+        made[type(model).__name__] = base / f"{type(model).__name__}.safetensors"
+        pretrained.save(model, made[type(model).__name__])
+    return made
+
+
+def test_an_encoder_decoder_writes_answers(base, families, tmp_path, capsys):
+    """The same table, the same commands: the prompt is read, the answer is written."""
+    table, seq2seq = tmp_path / "pairs.jsonl", str(families["Seq2Seq"])
+    records.write([records.Pair(f"name {n}", f"this is {n}") for n in range(20)], table)
+    assert finetune(base, table, tmp_path / "run", "--base", seq2seq) == 0
+    assert "held-out loss" in capsys.readouterr().out
+    run = ["--delta", str(tmp_path / "run"), "--device", "cpu"]
+    words = ["evaluate", *run, "--data", str(table), "--beams", "2", "--tokens", "5"]
+    for metric, word in (("perplexity", "loss"), ("bleu", "bleu")):
+        assert main([*words, "--metric", metric]) == 0
+        assert word in capsys.readouterr().out
+    assert main(["generate", *run, "--prompt", "name 1", "--tokens", "5"]) == 0
+    assert capsys.readouterr().out.startswith("name 1\n  → ")
+    assert finetune(base, table, tmp_path / "two", "--base", seq2seq, "--packed") == 2
+    assert "packed rows have no source and target" in capsys.readouterr().err
+
+
+def test_an_encoder_tells_classes_and_writes_nothing(base, families, tmp_path, capsys):
+    """On labelled texts it trains as a GPT does; text to write is refused in one line."""
+    table, encoder = tmp_path / "labels.tsv", str(families["MaskedLM"])
+    table.write_text("\n".join(f"text number {n}\tclass{n % 2}" for n in range(20)))
+    assert finetune(base, table, tmp_path / "run", "--kind", "labelled", "--base", encoder) == 0
+    assert "head.weight" in delta.read(tmp_path / "run").tensors
+    capsys.readouterr()
+    assert finetune(base, base / "corpus.jsonl", tmp_path / "two", "--base", encoder) == 2
+    assert "writes no text; expected a file of labelled texts" in capsys.readouterr().err
+    words = ["--base", encoder, "--tokenizer", str(base / "words.json"), "--device", "cpu"]
+    assert main(["evaluate", *words, "--data", str(base / "corpus.jsonl")]) == 2
+    assert "writes no text has no perplexity" in capsys.readouterr().err
+    assert main(["generate", *words, "--prompt", "x", "--tokens", "5"]) == 2
+    assert "a MaskedLM writes no text" in capsys.readouterr().err
+
+
+def test_a_released_bert_wants_its_tokenizer(tmp_path, capsys):
+    """Its words are not GPT-2's: nothing is guessed."""
+    bert_folder(tmp_path, test_encoder.masked())
+    assert main(["generate", "--base", str(tmp_path), "--prompt", "x"]) == 2
+    assert "the tokenizer of a BERT or BART is not known" in capsys.readouterr().err
 
 
 def test_a_class_that_only_the_held_out_part_has(base, tmp_path):

@@ -10,8 +10,8 @@ from tests.compare import Wrong
 
 
 def count(model):
-    """W_q and W_v of two layers of width 12 at rank 3."""
-    return 2 * 2 * 3 * (12 + 12)
+    """W_q and W_v of width 12 at rank 3 in each attention."""
+    return contract.attentions(model) * 2 * 3 * (12 + 12)
 
 
 class Broken(nn.Module):
@@ -55,11 +55,11 @@ class Broken(nn.Module):
         return super().train(mode)
 
 
-def add_broken(fault):
+def add_broken(fault, targets=("q_proj", "v_proj")):
     """A method called lora whose layers have the fault."""
 
     def add(model):
-        names = inject.choose(model, ("q_proj", "v_proj"))
+        names = inject.choose(model, targets)
         inject.begin(model, "lora", rank=3, alpha=6)
         inject.replace(model, names.__contains__, lambda linear: Broken(linear, fault))
         return model
@@ -74,7 +74,7 @@ BREAKS = [
     (contract.gradient_reach, "unused", "C gets no gradient"),
     (contract.gradient_reach, "not equal", "the gradient of"),
     (contract.padding, "counts its calls", "a second run"),
-    (contract.padding, "sees the future", "padded on the right"),
+    (contract.padding, "sees the future", "the row padded on the right"),
     (contract.optimiser_membership, "made late", "made after the optimiser"),
     (contract.causality, "sees the future", "before position 1"),
     (contract.batch_order, "sees the batch", "in another order"),
@@ -85,13 +85,38 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize(("point", "fault", "words"), BREAKS)
-def test_a_broken_method_is_seen(point, fault, words):
-    """The point fails for the planted fault, with words that name it."""
-    case = contract.Case(add_broken(fault), count=count, zero=(".A",))
+CASE = contract.Case(lora.add_lora, {"rank": 3, "alpha": 6}, count=count, zero=(".A",))
+PLANTED = [
+    (name, *row) for name in contract.MODELS for row in BREAKS
+    if row[0] in contract.points(CASE.on(name))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "point", "fault", "words"), PLANTED)
+def test_a_broken_method_is_seen(name, point, fault, words):
+    """The point fails for the planted fault, with words that name it, on each model it is for."""
+    case = contract.Case(add_broken(fault), count=count, zero=(".A",)).on(name)
     with pytest.raises(Wrong) as caught:
         point(case)
     assert words in str(caught.value)
+
+
+def test_each_model_is_held_to_what_it_can_do():
+    """A model that writes has the causal points too; an encoder and a classifier have the rest."""
+    for name in contract.ALL_MODELS:
+        causal = contract.CAUSAL if name in ("gpt", "seq2seq") else ()
+        assert contract.points(CASE.on(name)) == contract.ALL + causal
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [(contract.padding, "the target padded on the right"), (contract.causality, "before position")],
+)
+def test_a_leak_on_the_targets_side_is_seen(point, words):
+    """A fault in the decoder alone, where the source and its padding are read as they should."""
+    leak = add_broken("sees the future", ("decoder.blocks.0.attention.v_proj",))
+    with pytest.raises(Wrong, match=words):
+        point(contract.Case(leak, count=count).on("seq2seq"))
 
 
 @pytest.mark.parametrize(
@@ -106,18 +131,18 @@ def test_a_broken_method_is_seen(point, fault, words):
 )
 def test_a_broken_delta_is_seen(monkeypatch, point, function, wrong, words):
     """A merge, swap, remove or load that does something else fails its point."""
-    case = contract.Case(lora.add_lora, {"rank": 3, "alpha": 6}, count=count, zero=(".A",))
-    point(case)
+    point(CASE)
     monkeypatch.setattr(delta, function, wrong)
     with pytest.raises(Wrong, match=words):
-        point(case)
+        point(CASE)
 
 
-def test_recomputing_is_seen(monkeypatch):
+@pytest.mark.parametrize("name", contract.ALL_MODELS)
+def test_recomputing_is_seen(monkeypatch, name):
     """A checkpoint that loses the gradients of a frozen base fails its point."""
-    case = contract.Case(lora.add_lora, {"rank": 3, "alpha": 6}, count=count)
+    case = contract.Case(lora.add_lora, {"rank": 3, "alpha": 6}, count=count).on(name)
     forget = lambda run, x, use_reentrant: run(x.detach())  # noqa: E731
-    monkeypatch.setattr("minift.models.gpt.checkpoint", forget)
+    monkeypatch.setattr("minift.models.context.checkpoint", forget)
     with pytest.raises(Wrong, match="with checkpointing"):
         contract.recomputing(case)
 

@@ -9,6 +9,7 @@ from torch import nn
 from minift.models.attention import Extra
 from minift.models.generate import generate, generate_many, restrict
 from minift.models.step import SMALL, threads_for
+from tests.test_encoder import masked
 from tests.test_gpt import CONFIG, model
 
 PROMPTS = [[5, 6, 7], [1, 2, 3, 4, 5, 6, 7, 8], [9], [11, 3]]
@@ -49,7 +50,7 @@ class Users(nn.Module):
 
     def forward(self, b, rows):
         keys, values = self.keys[:, rows]
-        return [Extra(keys, values)] * CONFIG.n_layers
+        return {"self": [Extra(keys, values)] * CONFIG.n_layers}
 
 
 def test_many_prompts_keep_their_users():
@@ -153,6 +154,35 @@ def test_bad_arguments_are_one_clear_line(arguments, message):
     assert CONFIG.context == 40
     with pytest.raises(ValueError, match=message):
         generate(model(), *arguments)
+
+
+def test_what_writes_no_text_is_one_clear_line():
+    """An encoder sees the whole text at once; it has no next word."""
+    with pytest.raises(ValueError, match="a MaskedLM writes no text"):
+        generate(masked(), [[1]], 3)
+
+
+def test_the_prompt_is_read_once_a_row():
+    """Beam search reads each prompt a single time and copies what the cache holds of it."""
+    gpt, read = model(), []
+    gpt.embedding.register_forward_hook(lambda layer, given, made: read.append(given[0].shape))
+    generate(gpt, PROMPTS, 3, beams=5)
+    assert read == [(4, 8), (20, 1), (20, 1)]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_each_step_knows_its_users(beams):
+    """At the first step and later, every row and each of its beams belongs to its user."""
+    gpt, rows, seen = model(), torch.tensor([5, 2, 7, 1]), []
+
+    class Reader(nn.Module):
+        def forward(self, output, input):
+            seen.append(gpt.context.now.rows.tolist())
+            return output
+
+    gpt.blocks[0].after_attention = Reader()
+    generate(gpt, PROMPTS, 3, beams=beams, rows=rows)
+    assert seen == [rows.tolist()] + [rows.repeat_interleave(beams).tolist()] * 2
 
 
 def test_the_number_of_threads_is_put_back():

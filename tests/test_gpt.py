@@ -10,7 +10,8 @@ from torch import nn
 
 from minift.models.attention import Extra, MultiHeadAttention
 from minift.models.gpt import GPT, GPTConfig
-from minift.models.heads import TextClassifier, last_real
+from minift.models.heads import TextClassifier
+from minift.models.slots import last_real
 
 CONFIG = GPTConfig(vocab_size=61, context=40, d_model=12, n_layers=3, n_heads=3)
 
@@ -199,7 +200,8 @@ class RealPrefix(nn.Module):
         self.banks = [(cache.keys[n].clone(), cache.values[n].clone()) for n in cache.keys]
 
     def forward(self, b, rows):
-        return [Extra(k.expand(b, -1, -1, -1), v.expand(b, -1, -1, -1)) for k, v in self.banks]
+        banks = [(k.expand(b, -1, -1, -1), v.expand(b, -1, -1, -1)) for k, v in self.banks]
+        return {"self": [Extra(k, v) for k, v in banks]}
 
 
 def test_a_prefix_made_of_a_real_prompt_is_that_prompt():
@@ -284,13 +286,15 @@ def test_the_classifier_reads_the_last_real_token(side):
 
 
 def test_what_a_cache_cannot_hold_is_refused():
-    """Packed texts behind a filled cache, and a memory beside one, are refused."""
+    """Packed texts behind a filled cache, a memory beside one, and more slots than it has."""
     gpt, ids = model(), tokens(1, 4)
     cache = gpt.new_cache(8)
     with torch.no_grad():
         gpt(ids, cache=cache)
     with pytest.raises(ValueError, match="one text a row"):
         gpt(ids, cache=cache, documents=torch.tensor([[0, 0, 1, 1]]))
+    with pytest.raises(ValueError, match="room for 8 slots cannot hold 9"), torch.no_grad():
+        gpt(tokens(1, 5), cache=cache)
     x = torch.randn(1, 2, 12)
     with pytest.raises(ValueError, match="not those of a memory"):
         gpt.blocks[0].attention(x, x, cache=cache)

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from minift.models.gpt import GPT, GPTConfig
-from minift.models.heads import TextClassifier
 from minift.peft import delta, inject, lora
 from tests import contract
 from tests.answer_check import asks
@@ -620,27 +619,33 @@ def test_frozen_weights_keep_their_bits_in_bf16():
 
 
 def lora_count(model):
-    """Σ r(i + o) over the adapted layers, by hand: two layers, W_q and W_v, width 12."""
-    return 2 * 2 * 3 * (12 + 12)
+    """Σ r(i + o) over the adapted layers, by hand: W_q and W_v of each attention, width 12."""
+    return contract.attentions(model) * 2 * 3 * (12 + 12)
 
 
 OPTIONS = {"rank": 3, "alpha": 6, "dropout": 0.25}
 CASE = contract.Case(lora.add_lora, OPTIONS, count=lora_count, zero=(".A",))
-CLASSIFIER = contract.Case(
-    lora.add_lora, OPTIONS, count=lora_count, zero=(".A",), model=contract.tiny_classifier,
-    causal=False,
-)  # fmt: skip
 
 
-@pytest.mark.parametrize("point", contract.points(CASE), ids=lambda point: point.__name__)
-def test_contract(point):
-    """LoRA under a language model holds to what every method must."""
-    point(CASE)
+@contract.each(CASE, contract.ALL_MODELS)
+def test_contract(case, point):
+    """LoRA holds to what every method must, on each model and under a classifier's head."""
     assert point.__doc__
+    point(case)
 
 
-@pytest.mark.parametrize("point", contract.points(CLASSIFIER), ids=lambda point: point.__name__)
-def test_contract_of_a_classifier(point):
-    """LoRA under a classifier too; the head belongs to the task."""
-    assert isinstance(CLASSIFIER.model(), TextClassifier)
-    point(CLASSIFIER)
+def test_a_masked_models_own_head_is_no_target():
+    """The head is outside of the encoder, which deltas belong to: no name reaches it."""
+    model = contract.tiny_encoder()
+    hold_refusal(lambda: lora.add_lora(model, targets=("dense",)), ("target dense",), "dense")
+
+
+def test_names_reach_both_sides_of_an_encoder_decoder():
+    """W_q and W_v of the encoder, of the decoder and of its look at the memory, or of one alone."""
+    got = adapted(lora.add_lora(contract.tiny_seq2seq()))
+    looks = ("encoder.blocks.{}.attention", "decoder.blocks.{}.attention")
+    looks = (*looks, "decoder.blocks.{}.cross_attention")
+    assert got == {f"{look.format(n)}.{m}_proj" for look in looks for n in range(2) for m in "qv"}
+    targets = ("cross_attention.v_proj",)
+    got = adapted(lora.add_lora(contract.tiny_seq2seq(), targets=targets))
+    assert got == {f"decoder.blocks.{n}.cross_attention.v_proj" for n in range(2)}

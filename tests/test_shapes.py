@@ -32,13 +32,28 @@ class Bank:
         from minift.models.attention import Extra
 
         pair = torch.randn(2, batch, H, P, D)
-        return [Extra(pair[0], pair[1]) for _ in range(self.layers)]
+        bank = [Extra(pair[0], pair[1]) for _ in range(self.layers)]
+        return dict.fromkeys(("self", "encoder", "decoder", "cross"), bank)
 
 
 def small_gpt(vocab_size=V):
     from minift.models.gpt import GPT, GPTConfig
 
     return GPT(GPTConfig(vocab_size=vocab_size, context=31, d_model=C, n_layers=1, n_heads=H))
+
+
+def small_encoder(vocab_size=V):
+    from minift.models.encoder import Encoder, EncoderConfig
+
+    return Encoder(
+        EncoderConfig(vocab_size=vocab_size, context=31, d_model=C, n_layers=1, n_heads=H)
+    )
+
+
+def small_seq2seq():
+    from minift.models.seq2seq import Seq2Seq, Seq2SeqConfig
+
+    return Seq2Seq(Seq2SeqConfig(vocab_size=V, context=31, d_model=C, n_layers=1, n_heads=H))
 
 
 def batch(labels=None):
@@ -53,7 +68,9 @@ def attention(module):
     extra = module.Extra(torch.randn(B, H, P, D), torch.randn(B, H, P, D))
     for layer.fused in (True, False):
         layer(x, causal=True)
-        layer(x, torch.randn(B, S, C))
+        crossed = {}
+        layer(x, torch.randn(B, S, C), crossed=crossed)
+        layer(x, crossed=crossed)
         layer(x, extra=extra, cache=module.Cache(capacity=31))
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 2, 2]])
     module.visible(T, S, causal=True, mask=torch.ones(B, S, dtype=torch.bool), documents=documents)
@@ -62,21 +79,68 @@ def attention(module):
 
 def block(module):
     module.PreNormBlock(C, H)(torch.randn(B, T, C))
+    module.PostNormBlock(C, H)(torch.randn(B, T, C))
+    module.DecoderBlock(C, H)(torch.randn(B, T, C), torch.randn(B, S, C))
 
 
 def gpt(module):
     model, ids = small_gpt(), torch.randint(V, (B, T))
     model.loss(batch())
+    model.summary(ids, mask=batch().mask)
     model(ids, documents=torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 2, 2]]))
     model.prefix = Bank(layers=1)
     with torch.no_grad():
         cache = model.new_cache(T + 1)
         model(ids, mask=batch().mask.flip(1), cache=cache)
-        model(ids[:, :1], cache=cache)
+        model.advance(ids[:, :1], None, cache, None)
+
+
+def slots(module):
+    ids, mask = torch.randint(V, (B, T)), batch().mask
+    module.pick(torch.randn(B, T, C), module.last_real(mask))
+    module.first_token(mask, ids)
+    module.count_positions(ids, None, 3)
+    module.count_positions(ids, None, 0, torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 2, 2]]))
+    module.count_positions(ids, module.real_slots(mask, ids, 3), 3)
+
+
+def stack(module):
+    small_encoder()(torch.randint(V, (B, T)))
+
+
+def encoder(module):
+    model, ids = small_encoder(), torch.randint(V, (B, T))
+    model.prefix = Bank(layers=1)
+    model(ids, mask=batch().mask)
+    model.summary(ids, mask=batch().mask)
+
+
+def masked(module):
+    model = module.MaskedLM(small_encoder())
+    model(torch.randint(V, (B, T)))
+    model.loss(batch())
+
+
+def seq2seq(module):
+    model, source, target = small_seq2seq(), torch.randint(V, (B, S)), torch.randint(V, (B, T))
+    mask = torch.arange(S) < torch.tensor([[S], [S - 2]])
+    model.prefix = Bank(layers=1)
+    model(source, target, source_mask=mask, target_mask=batch().mask)
+    model.summary(target, mask=batch().mask)
+    model.loss(batch())
+    with torch.no_grad():
+        cache = model.new_cache(2)
+        model.advance(source, mask, cache, None)
+        model.advance(target[:, :1], None, cache, None)
+
+
+def sides(module):
+    module.two_sides(batch(), 0)
 
 
 def heads(module):
     module.TextClassifier(small_gpt(), OUT).loss(batch(labels=torch.tensor([OUT - 1, 0])))
+    module.token_loss(small_gpt(), torch.randn(B, T, C), batch().labels)
 
 
 def beam(module):
@@ -96,7 +160,10 @@ def generate(module):
 
 
 def pretrained(module):
+    from minift.models.masked import MaskedLM
+
     module.resize_vocabulary(small_gpt(V - 2), V)
+    module.resize_vocabulary(MaskedLM(small_encoder(V - 2)), V)
 
 
 def batching(module):
@@ -107,10 +174,48 @@ def batching(module):
     module.Stream(range(31), T, B)[0]
 
 
+def noising(module):
+    from minift.tokenizer import Tokenizer
+
+    ids = torch.arange(272, 272 + T).numpy()
+    module.MaskedWords([ids] * B, 2 * B * T, Tokenizer.load())[0]
+
+
+def adapter(module):
+    output, input = torch.randn(B, T, C), torch.randn(B, T, C)
+    module.Adapter(C, S)(output, input)
+
+
 def lora(module):
     layer = module.LoRALinear(nn.Linear(IN, OUT), R, 16)
     layer(torch.randn(B, T, IN))
     module.merge(layer)
+
+
+def prefix(module):
+    model, words = small_seq2seq(), [1] * P
+    module.start_as(module.add_prefix(model, P, 5), words, steps=1)
+    model(torch.randint(V, (B, S)), torch.randint(V, (B, T)))
+    module.of_prompt(small_gpt(), words)(torch.randint(V, (B, T)))
+
+
+def adalora(module):
+    layer = module.AdaLoRALinear(nn.Linear(IN, OUT), R, 16)
+    layer(torch.randn(B, T, IN)).sum().backward()
+    layer.measure()
+    module.best([layer.scores(), layer.scores()], R)
+    module.orthogonality(layer)
+    module.merge(layer)
+
+
+def unipelt(module):
+    model = module.add_unipelt(small_seq2seq(), length=P, rank=R, bottleneck=11, hidden=5)
+    with torch.no_grad():
+        cache = model.new_cache(2)
+        model.advance(torch.randint(V, (B, S)), None, cache, None)
+        model.advance(torch.randint(V, (B, 1)), None, cache, None)
+    gpt = module.add_unipelt(small_gpt(), length=P, rank=R, bottleneck=11, hidden=5, masked=False)
+    gpt(torch.randint(V, (B, T)))
 
 
 EXERCISES = {
@@ -118,12 +223,23 @@ EXERCISES = {
     "minift/models/attention.py": attention,
     "minift/models/block.py": block,
     "minift/models/beam.py": beam,
+    "minift/models/encoder.py": encoder,
     "minift/models/generate.py": generate,
     "minift/models/gpt.py": gpt,
     "minift/models/heads.py": heads,
+    "minift/models/masked.py": masked,
     "minift/models/pretrained.py": pretrained,
+    "minift/models/seq2seq.py": seq2seq,
+    "minift/models/slots.py": slots,
+    "minift/models/stack.py": stack,
     "minift/models/step.py": step,
+    "minift/noising.py": noising,
+    "minift/peft/adapter.py": adapter,
+    "minift/peft/adalora.py": adalora,
     "minift/peft/lora.py": lora,
+    "minift/peft/prefix.py": prefix,
+    "minift/peft/unipelt.py": unipelt,
+    "minift/sides.py": sides,
 }
 
 
@@ -295,3 +411,7 @@ def test_a_forward_without_a_shape_is_caught(tmp_path):
     )
     assert bare_forwards(source) == ["planted.py:31: forward returns a value without its shape"]
     assert shaping(source)[False] == ["planted.py:14"]
+    source, _ = plant(
+        tmp_path, HONEST.replace("return both, x.sum()  # (..., d), ()", 'return {"x": both}')
+    )
+    assert not bare_forwards(source)

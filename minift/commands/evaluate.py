@@ -47,10 +47,10 @@ def run(options):
 
 def surprise(model, words, examples):
     """Loss per target token and its exponential."""
-    if not hasattr(model, "config"):
-        raise ValueError("a classifier has no perplexity; expected --metric accuracy")
+    if not hasattr(model, "advance"):
+        raise ValueError("a model that writes no text has no perplexity; see --metric accuracy")
     examples = records.one_per_reference(examples) if examples.kind == "pair" else examples
-    encoded = opening.encode_and_tell(examples, words, model.config.context)
+    encoded = opening.encode_and_tell(examples, words, opening.longest(model))
     total, targets = measure.total_loss(model, encoded, words.pad)
     return {"loss": total / targets, "perplexity": metrics.perplexity(total, targets)}
 
@@ -59,7 +59,7 @@ def classify(model, words, examples, labels, metric):
     """Accuracy and macro-F1 of a classifier."""
     if metric != "accuracy" or examples.kind != "labelled":
         raise ValueError(f"a classifier: expected labelled texts and accuracy, got {metric}")
-    encoded = opening.encode_and_tell(examples, words, model.body.config.context, labels)
+    encoded = opening.encode_and_tell(examples, words, opening.longest(model), labels)
     device, found = next(model.parameters()).device, []
     with torch.no_grad():
         for start in range(0, len(encoded), SIZE):
@@ -77,7 +77,7 @@ def write_texts(model, words, examples, options):
     if examples.kind not in ("pair", "chat"):
         expected = "pairs or dialogues"
         raise ValueError(f"{options.data}: {options.metric} needs {expected}, not {examples.kind}")
-    ids = opening.prompts(examples, words, model.config.context, options.tokens)
+    ids = opening.prompts(examples, words, opening.longest(model), options.tokens)
     progress = Progress(len(ids), "text")
     how = {"eos": words.eos, "pad": words.pad, "beams": options.beams}
     rows = generate_many(model, ids, options.tokens, SIZE, progress.update, **how)

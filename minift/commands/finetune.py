@@ -1,73 +1,73 @@
 """Fine-tune a base on a file of examples: text, pairs, labels or dialogues."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from minift import batching, checkpoint, distributed, measure, plotting, records, train
-from minift.commands import opening
+from minift.commands import methods, opening
 from minift.models.heads import TextClassifier
-from minift.peft import delta, full, lora
+from minift.peft import delta
 
 HELP = "fine-tune a base on your examples"
 EXAMPLE = "python -m minift finetune --method lora --data e2e.csv --steps 300 --out out/e2e"
-LEARNING_RATE = {"lora": 1e-2, "full": 5e-4}  # each method's own, for bases of this size
 
 
 def arguments(command):
     """The options of `finetune`."""
     opening.base_options(command)
     opening.data_options(command)
-    command.add_argument("--method", choices=sorted(LEARNING_RATE), default="lora", help="which")
     command.add_argument("--out", required=True, help="folder for delta, log and loss curve")
     command.add_argument("--dev", help="examples to watch (default: a tenth of the data, held out)")
     command.add_argument("--steps", type=int, default=300, help="optimiser steps")
     command.add_argument("--batch", type=int, default=16, help="examples a step")
     command.add_argument("--accumulate", type=int, default=1, help="batches a step")
     command.add_argument("--packed", action="store_true", help="several examples a row, kept apart")
-    command.add_argument("--lr", type=float, help="learning rate (default: lora 1e-2, full 5e-4)")
-    command.add_argument("--rank", type=int, default=8, help="LoRA's rank r")
-    command.add_argument("--alpha", type=float, default=16, help="LoRA's α; the scale is α/r")
-    command.add_argument("--targets", default="q_proj,v_proj", help="layers that get a LoRA")
-    command.add_argument("--dropout", type=float, default=0.0, help="dropout on LoRA's input")
     command.add_argument("--seed", type=int, default=0, help="seed of start, split and order")
     command.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    methods.arguments(command)
 
 
 def run(options):
     """Read, split, add the method, train, save the delta; say what came of it."""
+    methods.chosen(options)  # an option of another method is refused before anything is read
     torch.manual_seed(options.seed)
     out, team = Path(options.out), distributed.join(options.device)
     checkpoint.refuse_second_run(out, options.resume)
     training, held_out = examples(options)
     model, words, told = prepare(options, training, held_out)
     print(parameter_table(model, options.method))
-    context = model.config.context if hasattr(model, "config") else model.body.config.context
-    if training.kind == "pair":
-        training = records.one_per_reference(training)
-    labels = json.loads(told["labels"]) or None
-    data = opening.encode_and_tell(training, words, context, labels)
-    watched = opening.encode_and_tell(held_out, words, context, labels)
-    packed = context if options.packed else None
-    batches = batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed)
+    batches, watched = encode_both(options, model, words, training, held_out)
 
     def dev(model, step=0):
         return {"held_out_loss": measure.mean_loss(model, watched, words.pad)}
 
     before = dev(model)["held_out_loss"]
+    methods.keep_to(options, team.first)
     if not options.dev and not options.resume and team.first:
         records.write(held_out, out / "heldout.jsonl")
         print(f"  what is held out is kept in {out / 'heldout.jsonl'}")
     history = train_as_told(model, batches, dev, options)
     if not team.first:
         return
-    file = delta.save(model.cpu(), out, told)
+    file = delta.save(methods.after_training(model.cpu()), out, told)
     plotting.loss_curve(history, out / "loss.png", options.method)
     after = history[-1]["held_out_loss"]
     print(f"held-out loss {before:.4f} before, {after:.4f} after {options.steps} steps")
     print(f"{file}: {file.stat().st_size / 1000:,.0f} kB; loss curve in {out / 'loss.png'}")
+
+
+def encode_both(options, model, words, training, held_out):
+    """The batches to train on, and the examples to watch, as long as the model takes them."""
+    longest = opening.longest(model)
+    if training.kind == "pair":
+        training = records.one_per_reference(training)
+    labels = training.of([*training, *held_out]).labels or None
+    data = opening.encode_and_tell(training, words, longest, labels)
+    watched = opening.encode_and_tell(held_out, words, longest, labels)
+    packed = longest if options.packed else None
+    return batching.Batches(data, options.batch, options.seed, words.pad, packed_to=packed), watched
 
 
 def train_as_told(model, batches, dev, options):
@@ -77,7 +77,7 @@ def train_as_told(model, batches, dev, options):
         batches,
         type(model).loss,
         steps=options.steps,
-        lr=LEARNING_RATE[options.method] if options.lr is None else options.lr,
+        lr=methods.LEARNING_RATE[options.method] if options.lr is None else options.lr,
         accumulate=options.accumulate,
         bf16=options.bf16,
         device=options.device,
@@ -86,6 +86,7 @@ def train_as_told(model, batches, dev, options):
         evaluate=dev,
         evaluate_every=max(options.steps // 10, 1),
         resume=options.resume,
+        **methods.while_training(options),
     )
 
 
@@ -110,11 +111,9 @@ def prepare(options, training, held_out):
     labels = training.of([*training, *held_out]).labels
     if labels:
         model = TextClassifier(model, len(labels))
-    if options.method == "lora":
-        targets = tuple(options.targets.split(","))
-        lora.add_lora(model, options.rank, options.alpha, targets, options.dropout)
-    else:
-        full.add_full(model)
+    elif not hasattr(model, "advance"):
+        raise ValueError(f"{options.base} writes no text; expected a file of labelled texts")
+    methods.put_into(model, options)
     return model, words, opening.origin(options, labels, training.kind)
 
 

@@ -39,8 +39,8 @@ def run(options):
     if labels:
         raise ValueError("this delta is a classifier, which writes no text; see evaluate")
     asked = [as_record(prompt, kind) for prompt in options.prompt]
-    ids = opening.prompts(asked, words, model.config.context, options.tokens)
-    device = model.embedding.weight.device
+    ids = opening.prompts(asked, words, opening.longest(model), options.tokens)
+    device = next(model.parameters()).device
     tokens = decoding.generate(
         model,
         ids,

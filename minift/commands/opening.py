@@ -5,8 +5,9 @@ from pathlib import Path
 
 from minift import batching, records
 from minift.models import pretrained
+from minift.models.gpt import GPT
 from minift.models.heads import TextClassifier
-from minift.peft import delta
+from minift.peft import delta, inject
 from minift.tokenizer import Tokenizer
 
 
@@ -14,8 +15,8 @@ def base_options(command):
     """The options of every command that opens a base."""
     command.add_argument(
         "--base",
-        help="a shipped base (gpt), a .safetensors file of ours, or a GPT-2 folder as Hugging Face "
-        "lays it out (default: gpt, or the delta's own)",
+        help="a shipped base (gpt), a .safetensors file of ours, or a folder with a GPT-2, BERT or "
+        "BART as Hugging Face lays it out (default: gpt, or the delta's own)",
     )
     command.add_argument("--tokenizer", help="a tokenizer's file (default: the base's own)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -33,6 +34,8 @@ def base_with_tokenizer(base, tokenizer=None):
     """The base model and its tokenizer; a GPT-2 folder takes GPT-2's, with room for our marks."""
     model = pretrained.open_base(base)
     is_folder = Path(base).is_dir()
+    if is_folder and not tokenizer and not isinstance(model, GPT):
+        raise ValueError(f"{base}: the tokenizer of a BERT or BART is not known: give --tokenizer")
     words = Tokenizer.load(tokenizer or "gpt2") if tokenizer or is_folder else Tokenizer.load()
     if is_folder:
         pretrained.resize_vocabulary(model, max(words.vocab_size, model.config.vocab_size))
@@ -40,6 +43,17 @@ def base_with_tokenizer(base, tokenizer=None):
         rows = model.config.vocab_size
         raise ValueError(f"{base}: the tokenizer has {words.vocab_size} tokens, the model {rows}")
     return model, words
+
+
+def longest(model):
+    """How many tokens of a text the model takes: a GPT's prefix takes some of its positions."""
+    base = inject.body(model)
+    context = base.config.context
+    room = base.room(0) if hasattr(base, "room") else context
+    if room < 2:
+        slots = context - room
+        raise ValueError(f"a prefix of {slots} slots leaves no room in a context of {context}")
+    return room
 
 
 def origin(options, labels=None, kind="text"):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Extra:
-    """A layer's prefix: keys and values (b, h, p, d); in UniPELT also a gate on them."""
+    """A layer's prefix: keys and values (b, h, p, d); in UniPELT also their gate, x → (b, 1, 1)."""
 
     keys: Tensor
     values: Tensor
@@ -37,7 +37,9 @@ class Cache:
     """Keys and values of all slots so far, per layer (b, h, capacity, d), filled up to `length`.
 
     `length` counts prefix slots (once) and tokens. `mask` (b, length) is None while all are
-    real. A cache is for decoding: it is written in place, under `torch.no_grad()`.
+    real. A decoder that looks at a memory keeps that one's keys and values (b, h, s, d) too: made
+    once, `crossed[layer]`; `memory_mask` (b, s) says which of them are real. A cache is for
+    decoding: it is written in place, under `torch.no_grad()`.
     """
 
     capacity: int
@@ -46,6 +48,8 @@ class Cache:
     length: int = 0
     mask: Tensor | None = None
     notes: dict = field(default_factory=dict)
+    crossed: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    memory_mask: Tensor | None = None
 
     def append(self, layer, k, v):
         """Write k, v (b, h, t, d) behind the slots of `layer`; return all of them (b, h, s, d)."""
@@ -53,17 +57,23 @@ class Cache:
             shape = (*k.shape[:2], self.capacity, k.shape[3])
             self.keys[layer], self.values[layer] = k.new_empty(shape), v.new_empty(shape)
         end = self.length + k.shape[2]
+        if end > self.capacity:
+            raise ValueError(f"a cache with room for {self.capacity} slots cannot hold {end}")
         self.keys[layer][:, :, self.length : end] = k
         self.values[layer][:, :, self.length : end] = v
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
     def select(self, rows):
-        """Keep the given rows, in that order (a beam that goes on from another)."""
+        """Keep the given rows, in that order (a beam that goes on from another); one may repeat."""
         for layer in self.keys:
             self.keys[layer] = self.keys[layer][rows]
             self.values[layer] = self.values[layer][rows]
+        for layer, (k, v) in self.crossed.items():
+            self.crossed[layer] = k[rows], v[rows]
         if self.mask is not None:
             self.mask = self.mask[rows]
+        if self.memory_mask is not None:
+            self.memory_mask = self.memory_mask[rows]
         for name, note in self.notes.items():
             self.notes[name] = note[rows]
 
@@ -130,27 +140,36 @@ class MultiHeadAttention(nn.Module):
         return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)  # (b, h, t, d)
 
     def forward(
-        self, x, memory=None, *, allowed=None, causal=False, extra=None, cache=None, layer=0
-    ):
+        self, x, memory=None, *, allowed=None, causal=False, extra=None, cache=None, crossed=None,
+        layer=0,
+    ):  # fmt: skip
         if memory is not None and cache is not None:
             raise ValueError("a cache holds the slots of self-attention, not those of a memory")
-        source = x if memory is None else memory
         q = self.split(self.q_proj(x))  # (b, h, t, d)
-        k = self.split(self.k_proj(source))  # (b, h, s, d)
-        v = self.split(self.v_proj(source))  # (b, h, s, d)
-        if extra is not None:
-            k, v = self.behind(extra, x, k, v)
+        if crossed and layer in crossed:
+            k, v = crossed[layer]  # (b, h, s, d), (b, h, s, d)
+        else:
+            k, v = self.keys_values(x if memory is None else memory, x, extra)
         if cache is not None:
             k, v = cache.append(layer, k, v)
+        if crossed is not None:
+            crossed[layer] = k, v
         attended = attend_fused if self.fused and not slow_fused(q) else attend
         causal = causal and q.shape[2] > 1  # a single new query may look at every slot there is
         heads = attended(q, k, v, allowed, causal, self.dropout if self.training else 0.0)
         joined = heads.transpose(1, 2).flatten(2)  # (b, t, h*d)
         return self.out_proj(joined)  # (b, t, c)
 
-    def behind(self, extra, x, k, v):
-        """The prefix's keys and values stand left of the real ones; it has no queries."""
-        gate = 1.0 if extra.gate is None else extra.gate(x)
+    def keys_values(self, source, x, extra):
+        """Keys and values of `source` (x itself, or a memory), behind those of the prefix.
+
+        The prefix stands left of the real ones and has no queries. Its gate reads x.
+        """
+        k = self.split(self.k_proj(source))  # (b, h, s, d)
+        v = self.split(self.v_proj(source))  # (b, h, s, d)
+        if extra is None:
+            return k, v
+        gate = 1.0 if extra.gate is None else extra.gate(x)[:, None]
         k = torch.cat([(extra.keys * gate).to(k.dtype), k], dim=2)  # (b, h, p+s, d)
         v = torch.cat([(extra.values * gate).to(v.dtype), v], dim=2)  # (b, h, p+s, d)
         return k, v

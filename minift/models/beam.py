@@ -16,16 +16,19 @@ def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penal
     A beam that has ended stays in the race with its score and is filled up with `eos`.
     """
     b, k, stop = ids.shape[0], beams, -1 if eos is None else eos
-    ids = ids.repeat_interleave(k, dim=0)  # (b*k, t)
-    mask = None if mask is None else mask.repeat_interleave(k, dim=0)
-    rows = None if rows is None else rows.repeat_interleave(k, dim=0)
     cache = model.new_cache(ids.shape[1] + max_new_tokens)
-    score = ids.new_full((b, k), float("-inf"), dtype=torch.float)  # (b, k)
+    logits = next_logits(model, ids, mask, cache, rows)  # (b, v)
+    copies = torch.arange(b, device=ids.device).repeat_interleave(k)  # (b*k)
+    cache.select(copies)  # the prompt is read once a row, not once a beam
+    logits, rows = logits[copies], None if rows is None else rows[copies]
+    score = logits.new_full((b, k), float("-inf"), dtype=torch.float)  # (b, k)
     score[:, 0] = 0.0  # at the start the k beams are the same: only the first one counts
     tokens = ids.new_full((b * k, max_new_tokens), stop)  # (b*k, s)
     ended = torch.zeros(b * k, dtype=torch.bool, device=ids.device)
     for step in range(max_new_tokens):
-        logp = next_logits(model, ids, mask, cache, rows).float().log_softmax(dim=-1)  # (b*k, v)
+        if step:
+            logits = next_logits(model, tokens[:, step - 1 : step], None, cache, rows)  # (b*k, v)
+        logp = logits.float().log_softmax(dim=-1)  # (b*k, v)
         if eos is not None:
             logp[ended] = float("-inf")
             logp[ended, eos] = 0.0
@@ -33,7 +36,6 @@ def beam_search(model, ids, mask, max_new_tokens, beams, eos, rows, length_penal
         cache.select(parent)
         tokens, ended = tokens[parent], ended[parent] | (token == stop)
         tokens[:, step] = token
-        ids, mask = token[:, None], None
         if bool(ended.all()):
             break
     length = ((tokens != stop).sum(dim=1) + ended).view(b, k)  # (b, k), the end token counted

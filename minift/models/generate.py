@@ -4,7 +4,8 @@ r"""Decoding with a key-value cache: greedy, sampling, beam search.
 
 `temperature=0` is greedy decoding. A batch of prompts of unequal length is padded on the left, its
 padding is masked and positions are counted from each row's first real token, so that each row gives
-what it gives alone.
+what it gives alone. A GPT goes on with the prompt; of a Seq2Seq the prompt is the source, and the
+decoder starts by itself: what differs is in the model's `advance`, `new_cache` and `room`.
 """
 
 from contextlib import contextmanager
@@ -69,11 +70,13 @@ def check_arguments(model, ids, max_new_tokens, temperature, top_k, top_p, beams
         raise ValueError("generate: expected max_new_tokens ≥ 1, temperature ≥ 0 and 0 < top_p ≤ 1")
     if (1 if top_k is None else top_k) < 1 or beams < 1:
         raise ValueError(f"generate: top_k {top_k} and beams {beams}; expected at least 1")
-    room = model.config.context - (0 if model.prefix is None else model.prefix.length)
-    longest = max(map(len, ids))
-    if longest + max_new_tokens > room:
+    if not hasattr(model, "advance"):
+        raise ValueError(f"generate: a {type(model).__name__} writes no text")
+    longest, context = max(map(len, ids)), model.config.context
+    if max_new_tokens > (room := model.room(longest)):
         raise ValueError(
-            f"generate: {longest} prompt + {max_new_tokens} new tokens exceed the context of {room}"
+            f"generate: {longest} prompt + {max_new_tokens} new tokens exceed the context of "
+            f"{context}: there is room for {max(room, 0)}"
         )
 
 

@@ -12,15 +12,27 @@ Positions are counted on behind a prefix, as the chapter's index table has it (P
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from minift.models.attention import Cache, visible
+from minift.models.attention import Cache
 from minift.models.block import PreNormBlock, dropout_layer
-from minift.models.context import Context, CurrentContext
+from minift.models.context import Context, CurrentContext, call_of
+from minift.models.heads import token_loss
+from minift.models.slots import (
+    causal_view,
+    check_length,
+    count_positions,
+    first_token,
+    last_real,
+    pick,
+    prefix_slots,
+    real_slots,
+    real_tokens,
+)
+from minift.models.stack import check_sizes
 
 
 @dataclass(frozen=True)
@@ -35,18 +47,13 @@ class GPTConfig:
     dropout: float = 0.0
 
     def __post_init__(self):
-        sizes = (self.vocab_size, self.context, self.d_model, self.n_layers, self.n_heads)
-        if min(sizes) < 1 or self.context < 2:
-            raise ValueError(f"{self}: expected sizes of at least 1 and a context of at least 2")
-
-
-def right_padded(mask):
-    """True if the padding of each row, if any, stands right of its tokens."""
-    return bool((mask[:, :-1] >= mask[:, 1:]).all())
+        check_sizes(self)
 
 
 class GPT(nn.Module):
     """`GPT(config)(ids) -> logits (b, t, v)`, ids (b, t) long."""
+
+    BANKS = ("self",)  # what `prefix(b, rows)` gives: {bank: [Extra of each layer]}
 
     def __init__(self, config):
         super().__init__()
@@ -89,93 +96,65 @@ class GPT(nn.Module):
 
         ids (b, t) long; mask (b, t) bool, True for a real token; positions (b, t) in the text, the
         prefix not included, counted by the model where absent; cache a `Cache`, which is extended;
-        documents (b, t) long numbers the texts of a packed row; pool and rows go into the `Context`
-        for gates and banks. Raises ValueError beyond the context length.
+        documents (b, t) long numbers the texts of a packed row; pool (b, t), the prompt, the first
+        token where absent, and rows go into the `Context` for gates and banks. Raises ValueError
+        beyond the context length.
         """
         first = cache is None or cache.length == 0
         if documents is not None and not first:
             raise ValueError(
                 "a cache that is filled goes on with one text a row, not with documents"
             )
-        extra = self.prefix(ids.shape[0], rows) if self.prefix is not None and first else None
-        p = extra[0].keys.shape[2] if extra else 0
-        start = p + (cache.length if cache else 0)
-        self._check_length(start + ids.shape[1])
-        slots = self._slots(mask, ids, p, cache)
+        prefixed = self.prefix is not None and first
+        bank = self.prefix(ids.shape[0], rows)["self"] if prefixed else None
+        start = prefix_slots(bank) + (cache.length if cache else 0)
+        check_length(start + ids.shape[1], self.config)
+        slots = real_slots(mask, ids, start, cache.mask if cache else None)
         if positions is None:
-            positions = self._positions(slots, documents, start, ids)
+            positions = count_positions(ids, slots, start, documents)
         elif self.prefix is not None:
             positions = positions + self.prefix.length  # the text's own, counted behind the prefix
-        allowed = self._allowed(slots, documents, start, ids, cache)
-        here = Context(mask, pool, rows, start, cache.notes if cache else None)
+        pool = first_token(mask, ids) if pool is None and first else pool
+        notes = cache.notes if cache else None
+        here = Context(mask, pool, rows, start, notes, documents=documents)
+        run = partial(self.context.run, here=here, recompute=self.checkpoint_activations)
+        allowed = causal_view(ids, slots, start, documents, cache)
+        attending = {"allowed": allowed, "causal": True, "cache": cache}
         x = self.embedding(ids) + self.position_embedding(positions)  # (b, t, c)   (1)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            attending = {"allowed": allowed, "causal": True, "cache": cache, "layer": layer}
-            attending["extra"] = extra[layer] if extra else None
-            x = self._run(block, x, here, attending)  # (b, t, c)   (2)
+            own = bank[layer] if bank else None
+            x = run(block, x, layer=layer, extra=own, **attending)  # (b, t, c)   (2)
         if cache is not None:
             cache.length, cache.mask = start + ids.shape[1], slots
         return self.norm(x)  # (b, t, c)
 
+    def summary(self, ids, *, mask=None, pool=None, **call):
+        """The hidden state of the last real token of each row: it has seen the whole text.
+
+        Nothing is written behind it, so that the whole text is the prompt where pool is absent.
+        """
+        real = real_tokens(mask, ids)
+        pool = real if pool is None else pool
+        hidden = self.hidden(ids, mask=mask, pool=pool, **call)  # (b, t, c)
+        return pick(hidden, last_real(real))  # (b, c)
+
     def loss(self, batch):
         """Summed negative log-likelihood of the labels; only their positions get logits."""
-        call = {"mask": batch.mask, "positions": batch.positions, "documents": batch.documents}
-        call |= {"pool": getattr(batch, "pool", None), "rows": getattr(batch, "rows", None)}
-        hidden = self.hidden(batch.ids, **call)
-        target = batch.labels != -100
-        logits = self.logits(hidden[target]).float()
-        return F.cross_entropy(logits, batch.labels[target], reduction="sum")
+        return token_loss(self, self.hidden(batch.ids, **call_of(batch)), batch.labels)
 
     def new_cache(self, tokens):
         """An empty cache with room for `tokens` tokens (and the prefix, if there is one)."""
         prefix = 0 if self.prefix is None else self.prefix.length
         return Cache(min(tokens + prefix, self.config.context))
 
-    def _run(self, block, x, here, attending):
-        def run(x):
-            with self.context.using(here):
-                return block(x, **attending)
+    def room(self, prompt):
+        """How many new tokens fit behind a prompt of so many."""
+        prefix = 0 if self.prefix is None else self.prefix.length
+        return self.config.context - prefix - prompt
 
-        if self.checkpoint_activations and torch.is_grad_enabled():
-            return checkpoint(run, x, use_reentrant=False)
-        return run(x)
-
-    def _check_length(self, length):
-        if length > self.config.context:
-            raise ValueError(
-                f"{length} positions (prefix included) exceed the context of {self.config.context}"
-            )
-
-    def _slots(self, mask, ids, p, cache):
-        """Which of all slots (prefix, cached, new) are real: (b, s), or None if all are."""
-        past = cache.mask if cache else None
-        if mask is None and past is None:
-            return None
-        b, t = ids.shape
-        new = ids.new_ones(b, t, dtype=torch.bool) if mask is None else mask
-        left = p + (cache.length if cache else 0)
-        if past is None:
-            past = new.new_ones(b, left)
-        return torch.cat([past, new], dim=1)  # (b, s)
-
-    def _positions(self, slots, documents, start, ids):
-        """Positions count the real slots on the left; each document of a packed row starts anew."""
-        t = ids.shape[1]
-        count = torch.arange(start, start + t, device=ids.device)  # (t)
-        if documents is not None:
-            first = torch.ones_like(documents, dtype=torch.bool)  # (b, t)
-            first[:, 1:] = documents[:, 1:] != documents[:, :-1]
-            return count - (count - start).where(first, 0).cummax(dim=1).values  # (b, t)
-        if slots is None or (start == 0 and right_padded(slots)):
-            return count
-        return (slots.cumsum(dim=1) - 1).clamp(min=0)[:, start:]  # (b, t)
-
-    def _allowed(self, slots, documents, start, ids, cache):
-        """The table of `visible`; padding on the right needs none: nobody looks to the right."""
-        t = ids.shape[1]
-        if slots is not None and cache is None and right_padded(slots):
-            slots = None
-        return visible(
-            t, start + t, causal=True, mask=slots, documents=documents, device=ids.device
-        )
+    def advance(self, ids, mask, cache, rows):
+        """Scores (b, v) of the token behind ids (b, t), which go into the cache."""
+        pool = None if cache.length else real_tokens(mask, ids)  # what is read first is the prompt
+        hidden = self.hidden(ids, mask=mask, cache=cache, pool=pool, rows=rows)
+        return self.logits(hidden[:, -1])  # (b, v)

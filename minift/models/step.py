@@ -24,7 +24,6 @@ def threads_for(work, device):
 
 
 def next_logits(model, ids, mask, cache, rows):
-    """Scores of the token behind the last one of each row: ids (b, t), the cache is extended."""
+    """Scores of the next token of each row: `model.advance` for ids (b, t) extends the cache."""
     with threads_for(ids.numel() * model.config.d_model**2, ids.device):
-        hidden = model.hidden(ids, mask=mask, cache=cache, rows=rows)
-        return model.logits(hidden[:, -1])  # (b, v)
+        return model.advance(ids, mask, cache, rows)  # (b, v)

@@ -12,15 +12,12 @@ All but `merge` are exact to the bit: a replaced layer and `Delta.originals` kee
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from minift import safetensors
-from minift.peft import inject
-
-METHODS = {"full": "add_full", "lora": "add_lora"}  # method → function of minift.peft.<method>
+from minift.peft import inject, methods
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,10 @@ def owned(model):
     """{name: tensor} of what moved in through a door, written base tensors, and the head."""
     tensors = {}
     for spot in inject.attachments(model):
-        for name, tensor in spot.module.state_dict(keep_vars=True).items():
-            if not name.startswith("frozen."):
+        stored = getattr(spot.module, "stored", None)  # where less is stored than trained
+        held = stored() if stored else spot.module.state_dict(keep_vars=True)
+        for name, tensor in held.items():
+            if not name.startswith(("frozen.", "running_")):  # the base's, the run's
                 tensors[f"{spot.path}.{name}"] = tensor
     tensors |= {name: inject.body(model).get_parameter(name) for name in carried(model).originals}
     return tensors | inject.head_parameters(model)
@@ -73,7 +72,8 @@ def count_parameters(model):
     own = owned(model) if delta else {}
     trained = [p for n, p in inject.trainable_parameters(model).items() if n not in head]
     stored = {n: t for n, t in own.items() if n not in head}
-    new = [t for n, t in stored.items() if n not in delta.originals and t.requires_grad]
+    moved_in = [p for spot in inject.attachments(model) for p in spot.module.named_parameters()]
+    new = [p for name, p in moved_in if not name.startswith("frozen.")]
     sizes = [sum(t.numel() for t in group) for group in (trained, head.values(), stored.values())]
     base = sum(p.numel() for p in model.parameters()) - sizes[1] - sum(t.numel() for t in new)
     return Count(*sizes, base)
@@ -89,7 +89,7 @@ def save(model, path, metadata=None):
     """Write what the task owns to a folder or a .safetensors file; return the file's path."""
     delta = carried(model)
     header = {**(metadata or {}), "minift": "delta", "method": delta.method, "base": delta.base}
-    header["arguments"] = json.dumps(delta.arguments)
+    header["arguments"] = json.dumps(delta.arguments | delta.in_file)
     safetensors.write(file_of(path), owned(model), header)
     return file_of(path)
 
@@ -97,7 +97,7 @@ def save(model, path, metadata=None):
 def read(path):
     """The delta in a file, not yet on any model. Raises ValueError if the file is not one."""
     tensors, header = safetensors.read(file_of(path))
-    if header.get("minift") != "delta" or header.get("method") not in METHODS:
+    if header.get("minift") != "delta" or header.get("method") not in methods.METHODS:
         raise ValueError(f"{file_of(path)}: not a delta of minift: no known method in its header")
     arguments, origin = json.loads(header["arguments"]), str(file_of(path))
     return Saved(tensors, header["method"], arguments, header["base"], origin, header)
@@ -114,8 +114,7 @@ def load(model, path):
     saved = path if isinstance(path, Saved) else read(path)
     inject.refuse_second(model)
     check_base(inject.base_hash(model), saved)
-    add = getattr(import_module(f"minift.peft.{saved.method}"), METHODS[saved.method])
-    add(model, **saved.arguments)
+    methods.add(model, saved.method, **saved.arguments)
     try:
         copy_into(model, saved)
     except ValueError:
@@ -147,7 +146,7 @@ def swap(model, saved):
     try:
         return load(remove(model), saved)
     except ValueError:  # a file that does not fit leaves the model's own delta where it was
-        load(model, Saved(mine, delta.method, delta.arguments, delta.base, "", {}))
+        load(model, Saved(mine, delta.method, delta.arguments | delta.in_file, delta.base, "", {}))
         raise
 
 
@@ -191,7 +190,7 @@ def merge(model):
 
     Raises ValueError for a method without a merge (a nonlinear module or a gate is no matrix).
     """
-    method = import_module(f"minift.peft.{carried(model).method}")
+    method = methods.module_of(carried(model).method)
     if not hasattr(method, "merge"):
         raise ValueError(f"{carried(model).method} cannot be merged: {method.NO_MERGE}")
     for spot in inject.attachments(model):

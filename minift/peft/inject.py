@@ -20,12 +20,14 @@ class Delta:
 
     method, arguments  how to add it again;  base  the SHA-256 of the frozen base
     originals          copies of the base tensors that the method writes (BitFit's biases)
+    in_file            arguments that a file has otherwise (a prefix comes without its network)
     """
 
     method: str
     arguments: dict
     base: str
     originals: dict = field(default_factory=dict)
+    in_file: dict = field(default_factory=dict)
 
 
 def task_head(model):
@@ -85,10 +87,8 @@ def choose(model, targets):
 
     Raises ValueError for a target that names none, or no linear layer.
     """
-    modules = dict(model.named_modules())
-    linear = [
-        n for n, m in modules.items() if isinstance(m, nn.Linear) and m is not task_head(model)
-    ]
+    modules, inside = dict(model.named_modules()), set(body(model).modules())
+    linear = [n for n, m in modules.items() if isinstance(m, nn.Linear) and m in inside]
     for target in targets:
         named = [n for n in modules if matches(n, [target])]
         if any(isinstance(modules[n], nn.Embedding) for n in named):

@@ -238,7 +238,7 @@ ADD = [
             [(CHOOSE, f"{CHOOSE}\n    model.delta = None")]),
 ]  # fmt: skip
 
-INJECT, DELTA, GPT = "minift.peft.inject", "minift.peft.delta", "minift.models.gpt"
+INJECT, DELTA, CONTEXT = "minift.peft.inject", "minift.peft.delta", "minift.models.context"
 ELSEWHERE = [
     Mistake("matches by substring", "5(d)11", "tests.test_delta.test_targets_match_whole_parts",
             ("no_q_proj is matched",), of=INJECT,
@@ -250,7 +250,7 @@ ELSEWHERE = [
             ("the head is not in the file",), of=DELTA,
             edits=[("return tensors | inject.head_parameters(model)", "return tensors")]),
     Mistake("reentrant checkpoint", "5(d)14", "tests.test_delta.test_checkpointing_reaches_lora",
-            ("no LoRA gradient with checkpointing",), of=GPT,
+            ("no LoRA gradient with checkpointing",), of=CONTEXT,
             edits=[("use_reentrant=False", "use_reentrant=True")]),
 ]  # fmt: skip
 
