@@ -18,6 +18,7 @@ from lessons import settings
 from minift import ROOT, batching, measure, metrics, records, train
 from minift.models.generate import generate_many
 from minift.models.heads import TextClassifier
+from minift.peft import methods
 from minift.tokenizer import Tokenizer
 
 BATCH = 16
@@ -85,7 +86,10 @@ def with_head(model, task):
 
 
 def tune(model, task, steps, lr, seed=0, every=None):
-    """Train whatever is not frozen on the task; the history has the dev loss every few steps."""
+    """Train whatever is not frozen on the task; the history has the dev loss every few steps.
+
+    A method that needs more than the loss (AdaLoRA) gets it.
+    """
     return train.fit(
         model,
         batching.Batches(task.train, BATCH, seed=seed, pad_id=task.tokenizer.pad),
@@ -97,6 +101,7 @@ def tune(model, task, steps, lr, seed=0, every=None):
         evaluate=lambda model, step: {"dev_loss": dev_loss(model, task)},
         evaluate_every=every or steps,
         quiet=True,
+        **methods.while_training(model),
     )
 
 

@@ -30,6 +30,7 @@ STORED = {
     "prefix": 10 * 2 * LAYERS * C,
     "bitfit": LAYERS * 9 * C + NORMS // 2,
     "adalora": 8 * 6 * LAYERS,
+    "unipelt": LAYERS * (10 * 2 * C + 2 * 8 * (C + C) + 2 * C * 48 + 48 + C + 4 * (C + 1)),
 }
 
 
@@ -124,6 +125,9 @@ def test_a_file_holds_what_the_task_owns_alone(bases, tmp_path, method):
         ("adalora --rank 3 --target-rank 2 --t-i 1 --t-f 4 --every 2 --targets v_proj",
          {"rank": 3, "target_rank": 2, "alpha": 16, "total": 7, "t_i": 1, "t_f": 4, "every": 2,
           "targets": ["v_proj"], "dropout": 0.0, "beta1": 0.85, "beta2": 0.85}),
+        ("unipelt --length 3 --rank 2 --bottleneck 5 --hidden 4 --no-masked",
+         {"length": 3, "rank": 2, "bottleneck": 5, "hidden": 4, "reparameterize": False,
+          "activation": "relu", "masked": False}),
     ],
 )  # fmt: skip
 def test_options_reach_the_method(bases, tmp_path, words, arguments):
@@ -267,3 +271,9 @@ def test_a_prefix_leaves_less_room_for_a_text(bases, tmp_path, capsys, data):
     words = ["generate", "--delta", str(tmp_path), "--prompt", "name " * 30, "--tokens", "3"]
     assert main([*words, "--device", "cpu"]) == 0
     assert "context 8: 1 prompts cut at their beginning" in capsys.readouterr().out
+
+
+def test_gates_and_packed_rows_are_refused_at_once(bases, tmp_path, capsys):
+    """UniPELT's gates belong to a text, so `--packed` is refused before anything is trained."""
+    assert finetune(bases, tmp_path, "--method", "unipelt", "--packed") == 2
+    assert "share unipelt's gates" in refusal(capsys)

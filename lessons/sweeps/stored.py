@@ -15,27 +15,31 @@ from minift.peft import inject
 CLOSE = 0.05  # nats: the same run on another machine rounds differently on its way
 
 
-def fingerprint(model):
-    """A short name of the base that a row was made from."""
-    return inject.base_hash(model)[:8]
+def fingerprint(*models):
+    """A short name of the base, or bases, that a row was made from."""
+    return "+".join(inject.base_hash(model)[:8] for model in models)
 
 
-def open_base(wanted):
-    """The shipped base. Raises ValueError where it is not the one that a row names."""
-    model = pretrained.open_base("gpt")
-    if fingerprint(model) != wanted:
+def open_base(wanted, family="gpt"):
+    """A shipped base. Raises ValueError where it is none of those that a row names."""
+    model = pretrained.open_base(family)
+    if fingerprint(model) not in wanted.split("+"):
         raise ValueError(f"base {wanted} is not the shipped one any more; expected its own runs")
     return model
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The runs of lesson `number`: `grid(base)` lists the settings, `run(**setting)` makes one."""
+    """The runs of lesson `number`: `grid(base)` lists the settings, `run(**setting)` makes one.
+
+    `families` are the shipped bases that the runs start from.
+    """
 
     number: str
     name: str  # of the file, without its ending
     grid: object
     run: object
+    families: tuple = ("gpt",)
 
     @property
     def shipped(self):
@@ -46,8 +50,8 @@ class Stored:
         """Where runs are written: a trial (--fast) stays outside of the shipped results."""
         return settings.out(self.number) / "sweep.jsonl" if settings.FAST else self.shipped
 
-    def rows(self, base):
-        """The rows made from this base, or else, with a word of warning, the last ones."""
+    def rows(self, *bases):
+        """The rows made from these bases, or else, with a word of warning, the last ones."""
         rows = sweep.read(self.shipped)
         if settings.DATA:
             print("(The stored runs are those of the lesson's own task.)")
@@ -55,7 +59,7 @@ class Stored:
             expected = f"expected those of “python -m lessons sweep {self.number}”"
             raise ValueError(f"{self.shipped}: no runs; {expected}")
         made_from = {row["setting"]["base"] for row in rows}
-        wanted = fingerprint(base)
+        wanted = fingerprint(*bases)
         if wanted not in made_from:
             wanted = rows[-1]["setting"]["base"]
             print(f"(The stored runs were made from another base, {wanted}, and are not yours.)")
@@ -63,7 +67,7 @@ class Stored:
 
     def rebuild(self):
         """Run what the file lacks; stopped, it goes on where it was. Returns all rows."""
-        base = fingerprint(pretrained.open_base("gpt"))
+        base = fingerprint(*map(pretrained.open_base, self.families))
         self.forget_others(base)
         rows = sweep.sweep(self.file, self.run, self.grid(base))
         print(f"{len(rows)} runs from base {base}, in {self.file.name}\n")

@@ -86,7 +86,7 @@ def train_as_told(model, batches, dev, options):
         evaluate=dev,
         evaluate_every=max(options.steps // 10, 1),
         resume=options.resume,
-        **methods.while_training(options),
+        **methods.beside_the_loss(model, options),
     )
 
 

@@ -10,7 +10,7 @@ from inspect import signature
 from pathlib import Path
 
 from minift import checkpoint
-from minift.peft import adalora, methods, pruning
+from minift.peft import methods, pruning
 from minift.safetensors import atomically
 
 # Measured on the shipped base (lessons/results/05_lora.jsonl): full, lora. Not measured, but the
@@ -23,6 +23,7 @@ LEARNING_RATE = {
     "prefix": 5e-5,
     "bitfit": 1e-3,
     "adalora": 1.2e-3,
+    "unipelt": 1e-3,
 }
 
 
@@ -51,6 +52,7 @@ OPTIONS = {
     "hidden": (int, "width m of the network that makes the prefix"),
     "reparameterize": (bool, "the prefix itself is trained, without a network"),
     "only": (by_comma, "layers whose biases train"),
+    "masked": (bool, "gates average over padding and answer too, as in the released code"),
 }
 
 # What AdaLoRA's function leaves open. γ as in the released script for MNLI; no triplet is dropped
@@ -121,6 +123,8 @@ def chosen(options):
 
 def put_into(model, options):
     """Add the method to the model, as the command line has it; return the model."""
+    if options.method == "unipelt" and options.packed:
+        raise ValueError("--packed: the texts of a row would share unipelt's gates; leave it out")
     own = chosen(options)
     own.pop("gamma", None)
     if options.method == "adalora":
@@ -128,15 +132,10 @@ def put_into(model, options):
     return methods.add(model, options.method, **own)
 
 
-def while_training(options):
-    """What `train.fit` is told beside the loss: AdaLoRA's term and its choice of triplets."""
-    if options.method != "adalora":
-        return {}
-    gamma = chosen(options)["gamma"]
-    return {
-        "penalty": lambda model: gamma * adalora.orthogonality(model),
-        "after_step": adalora.allocate,
-    }
+def beside_the_loss(model, options):
+    """What `train.fit` is told beside the loss."""
+    gamma = {"gamma": chosen(options)["gamma"]} if options.method == "adalora" else {}
+    return methods.while_training(model, **gamma)
 
 
 def after_training(model):

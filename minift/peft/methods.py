@@ -42,3 +42,14 @@ def add(model, name, **arguments):
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
     return function(model, **arguments)
+
+
+def while_training(model, gamma=0.1):
+    """What `train.fit` is told beside the loss: AdaLoRA's term, γ R, and its choice of triplets."""
+    if getattr(getattr(model, "delta", None), "method", None) != "adalora":
+        return {}
+    adalora = module_of("adalora")
+    return {
+        "penalty": lambda model: gamma * adalora.orthogonality(model),
+        "after_step": adalora.allocate,
+    }
