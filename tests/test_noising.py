@@ -44,18 +44,42 @@ def noise(seed=0):
 
 
 def test_the_share_that_is_chosen():
-    """Of each row's ordinary words 15 %, rounded, and never none, as BERT's code has it."""
+    """Of each row's ordinary words 30 %, rounded, and never none."""
     lengths = [0, 1, 2, 3, 5, 6, 50, 100]  # on either side of <sep>
     batch = mask_words(padded(lengths), WORDS, noise())
-    found = (batch.labels != NO_TARGET).sum(1).tolist()
-    assert found == [0] + [max(1, round(0.15 * 2 * n)) for n in lengths[1:]]
+    found = (batch.labels != NO_TARGET)[:, 1:].sum(1).tolist()
+    assert found == [0] + [max(1, round(0.3 * 2 * n)) for n in lengths[1:]]
+
+
+def test_a_short_line_is_asked_as_often_as_a_long_one():
+    """Of a line of one token and one of three, a single mask takes each in half of the draws."""
+    one, three = tokens(1, 0).tolist(), [*WORDS.encode("\n"), *tokens(2, 1).tolist()]
+    row = Encoded((WORDS.bos, *one, *three, WORDS.eos), (False,) * 6)
+    rows, count = pad([row] * 400, WORDS.pad), [0, 0]
+    chosen = mask_words(rows, WORDS, noise(2)).labels[:, 1:5] != NO_TARGET
+    assert chosen.sum(1).tolist() == [1] * 400  # 0.3 of four
+    count = chosen.sum(0).tolist()
+    assert abs(count[0] - 200) < 4 * 10
+    assert all(abs(n - 400 / 6) < 4 * (400 * 5 / 36) ** 0.5 for n in count[1:])
+
+
+def test_the_beginning_is_asked_for_a_word_that_is_missing():
+    """<bos> has the label of one of its row's chosen words; a row without words has none."""
+    before = padded([0, 3, 40, 17])
+    after = mask_words(before, WORDS, noise(4))
+    assert after.labels[0, 0] == NO_TARGET and after.ids[0, 0] == WORDS.bos
+    for labels in after.labels[1:].tolist():
+        assert labels[0] != NO_TARGET and labels[0] in labels[1:]
+    many = pad([Encoded((WORDS.bos, 100, 101, 102, 103, 104), (False,) * 6)] * 300, WORDS.pad)
+    asked = mask_words(many, WORDS, noise(6)).labels[:, 0]
+    assert set(asked.tolist()) == set(range(100, 105))
 
 
 def test_the_fate_of_the_chosen():
     """80 % masked, 10 % another word, 10 % kept, each within four standard deviations."""
     before = padded([100] * 200)
     after = mask_words(before, WORDS, noise(3))
-    chosen = after.labels != NO_TARGET
+    chosen = (after.labels != NO_TARGET) & (before.ids != WORDS.bos)
     count = int(chosen.sum())
     masked = int((after.ids[chosen] == WORDS.mask).sum())
     kept = int((after.ids[chosen] == before.ids[chosen]).sum())
@@ -70,7 +94,7 @@ def test_labels_are_the_words_that_stood_there():
     """A label only where a word was chosen, equal to it; everything else is as it was."""
     before = padded([3, 40, 17, 1])
     after = mask_words(before, WORDS, noise(5))
-    chosen = after.labels != NO_TARGET
+    chosen = (after.labels != NO_TARGET) & (before.ids != WORDS.bos)
     assert torch.equal(after.labels[chosen], before.ids[chosen])
     assert torch.equal(after.ids[~chosen], before.ids[~chosen])
     assert torch.equal(after.mask, before.mask) and not (chosen & ~before.mask).any()
@@ -81,7 +105,7 @@ def test_special_tokens_are_never_chosen():
     before, ever = padded([3, 6]), torch.zeros(2, 15, dtype=torch.bool)
     for seed in range(100):
         ever |= mask_words(before, WORDS, noise(seed)).labels != NO_TARGET
-    assert torch.equal(ever, before.ids >= 16)
+    assert torch.equal(ever[:, 1:], before.ids[:, 1:] >= 16)
 
 
 # ------------------------------------------------------------------ infilled spans
@@ -180,7 +204,8 @@ def test_a_step_is_the_same_without_those_before(kind):
 
 def original(batch):
     """The rows as they were: where a label is known, the token that it is."""
-    ids = batch.ids.where(batch.labels == NO_TARGET, batch.labels)
+    known = (batch.labels != NO_TARGET) & (batch.ids != WORDS.bos)
+    ids = batch.labels.where(known, batch.ids)
     return [tuple(row[mask].tolist()) for row, mask in zip(ids, batch.mask, strict=True)]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lessons import bag, pictures_full, task
-from lessons.sweeps import lesson01
+from lessons.sweeps import bases, lesson01
 from minift.batching import Batch
 from minift.records import Chat, Pair, Turn
 from minift.tokenizer import Tokenizer
@@ -107,10 +107,10 @@ def test_how_far_two_settings_are_apart():
     close(torch.tensor([difference, deviations]), torch.tensor([6.0, 6 / 2.5**0.5]), "apart")
 
 
-def stored_runs():
+def stored_runs(sweep_of=lesson01):
     """Rows as a finished sweep of lesson 01 would leave them; a run's score is 10 · seed."""
     rows = []
-    for setting in lesson01.grid("0123abcd"):
+    for setting in sweep_of.grid("0123abcd"):
         score = 10.0 * setting["seed"] + (50 if setting["start"] == "base" else 0)
         name = setting["name"]
         metrics = {task.MAIN[name], lesson01.FAR.get(name, task.MAIN[name])}
@@ -133,6 +133,18 @@ def test_the_table_has_every_setting_with_its_spread():
     assert [n for n, lines in told.items() if f"bag of words, {size}" in lines] == ["sentiment"]
     text = lesson01.as_text(told).splitlines()
     assert len(text) == 2 + 2 * len(task.MAIN) and len({line.count("|") for line in text}) == 1
+
+
+def test_the_other_bases_have_tables_too():
+    """Each task of the encoder and of the encoder-decoder has all its lines, from its own runs."""
+    for family, names in bases.TASKS.items():
+        rows = [r for r in stored_runs(bases) if r["setting"]["family"] == family]
+        told = lesson01.table(rows, names)
+        assert set(told) == set(names)
+        sizes = {name: len(lesson01.sizes_of(name)) for name in names}
+        lines = {name: len(lines) - 1 for name, lines in told.items()}
+        assert lines == {name: n + len(lesson01.RIVALS) for name, n in sizes.items()}
+        assert told["sentiment"]["base, LoRA, 50"]["dev"] == (60.0, 10.0)
 
 
 def test_lesson_01_draws_what_the_grid_has(tmp_path):

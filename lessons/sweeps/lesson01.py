@@ -14,7 +14,7 @@ import torch
 from lessons import bag, settings, task
 from lessons.sweeps.stored import Stored, open_base
 from minift import ROOT, sweep
-from minift.models.gpt import GPT
+from minift.models import pretrained
 from minift.peft import full, lora
 
 STEPS, DEV, TEST = (4, 16, 8) if settings.FAST else (300, 150, 150)
@@ -38,19 +38,28 @@ def cell(name, start="base", method="lora", size=SIZES[-1]):
     return {"name": name, "start": start, "method": method, "size": size}
 
 
+def sizes_of(name):
+    """The sizes of training set that tell a task's runs apart."""
+    return (FEW, *SIZES) if name in EARLY else SIZES
+
+
+def of_tasks(names):
+    """What a base is good for: LoRA at every size, and what it has to beat."""
+    found = [cell(name, size=size) for name in names for size in sizes_of(name)]
+    return found + [cell(name, *rival) for name in names for rival in RIVALS]
+
+
 def grid(base):
     """Every setting with every seed."""
-    found = [cell(name, size=size) for name in task.MAIN for size in SIZES]
-    found += [cell(name, size=FEW) for name in EARLY]
-    found += [cell(name, *rival) for name in task.MAIN for rival in RIVALS]
+    found = of_tasks(task.MAIN)
     found += [cell("table_to_text", "base", "full", size) for size in SIZES[:-1]]
     found += [cell("sentiment", "none", "bag", size) for size in SIZES]
     return [{"base": base, **setting} for setting in sweep.cells(found, SEEDS)]
 
 
-def run(base, name, start, method, size, seed):
+def run(base, name, start, method, size, seed, family="gpt"):
     """Train once and measure; all metrics but the dev loss run from 0 to 100."""
-    model = open_base(base)
+    model = open_base(base, family)
     size = min(size, 64) if settings.FAST else size
     words = task.open_task(name, model.config.context, size, DEV, TEST, data=None)
     torch.manual_seed(seed)
@@ -71,7 +80,7 @@ def starting_point(model, words, start, method):
     """The model that is to be trained: the base or random weights, and what of it is free."""
     if method == "bag":
         return bag.BagOfWords(model.config.vocab_size, len(words.labels))
-    model = task.with_head(GPT(model.config) if start == "random" else model, words)
+    model = task.with_head(pretrained.untrained(model) if start == "random" else model, words)
     if method == "full":
         return full.add_full(model)
     return lora.add_lora(model, rank=8, alpha=16, targets=TARGETS)
@@ -104,14 +113,13 @@ def rival(start, how):
     return f"{start}, {'LoRA' if how == 'lora' else how}, {SIZES[-1]}"
 
 
-def table(rows):
+def table(rows, names=task.MAIN):
     """{task: {line: (mean, sd) on dev and test}}: the sizes, then what the base has to beat."""
     told = {}
-    for name in task.MAIN:
-        sizes = (FEW, *SIZES) if name in EARLY else SIZES
-        lines = {f"base, LoRA, {size}": cell(name, size=size) for size in sizes}
+    for name in names:
+        lines = {f"base, LoRA, {size}": cell(name, size=size) for size in sizes_of(name)}
         lines |= {rival(*one): cell(name, *one) for one in RIVALS}
-        if name == "sentiment":
+        if any(cell(name, "none", "bag").items() <= row["setting"].items() for row in rows):
             lines[f"bag of words, {SIZES[-1]}"] = cell(name, "none", "bag")
         told[name] = {"metric": task.MAIN[name]} | {
             line: {part: found(rows, part=part, **setting) for part in ("dev", "test")}
@@ -133,14 +141,17 @@ def as_text(told):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def into_manifest(told, path):
+    """Put a base's table of tasks into its manifest."""
+    manifest = json.loads(path.read_text(encoding="utf-8")) | {"tasks": told}
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
 def rebuild():
     """Run what is missing, print the table and put it into the base's manifest. Returns 0."""
-    rows = STORED.rebuild()
-    told = table(rows)
+    told = table(STORED.rebuild())
     print(as_text(told))
     if not settings.FAST:
-        manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-        manifest["tasks"] = told
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        MANIFEST.write_text(text, encoding="utf-8")
+        into_manifest(told, MANIFEST)
     return 0

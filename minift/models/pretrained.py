@@ -77,6 +77,12 @@ def open_base(base):
     )
 
 
+def untrained(model):
+    """A base of the same family and size, with random weights."""
+    make = next(make for known, _, make in FAMILIES.values() if type(model) is known)
+    return make(model.config)
+
+
 def resize_vocabulary(model, vocab_size):
     """Give the (tied) embedding `vocab_size` rows; a new row starts as the mean of the old ones.
 
