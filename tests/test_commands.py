@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from minift import ROOT, measure, noising, records, safetensors, train
 from minift.__main__ import main
@@ -97,11 +98,38 @@ def test_pretrain_of_each_family(base, tmp_path, model):
     row = (None, ids) if model == "seq2seq" else np.r_[words.bos, ids, words.eos]
     kind = noising.Restored if model == "seq2seq" else noising.MaskedWords
     loss, targets = measure.loss_over(made, kind([row], 8192, words, seed=0))
-    assert targets == (len(ids) + 1 if model == "seq2seq" else round(0.15 * len(ids)))
+    # all of the text and <eos>; or 30 % of its words, and <bos>
+    assert targets == (len(ids) + 1 if model == "seq2seq" else round(0.3 * len(ids)) + 1)
     part = {"loss": round(loss / targets, 4), "tokens": targets}
     part["perplexity"] = round(math.exp(loss / targets), 3)
     assert told["held_out"] == {"both": part, "all": part}
     assert 0.5 * 4 * 96 < told["tokens"] <= 4 * 96
+
+
+@pytest.mark.parametrize("model", ["encoder", "seq2seq"])
+def test_pretraining_starts_from_embeddings(base, tmp_path, monkeypatch, capsys, model):
+    """Words and positions are the base's before the first step; another width is one line."""
+    started = {}
+
+    def stop(model, *given, **options):
+        started.update({name: p.clone() for name, p in model.named_parameters()})
+        raise ValueError("seen")
+
+    monkeypatch.setattr(train, "fit", stop)
+    path, out = base / "b.safetensors", tmp_path / "e.safetensors"
+    words, places = (pretrained.load(path).get_parameter(f"{name}embedding.weight") for name in (
+        "", "position_"
+    ))  # fmt: skip
+    assert pretraining(base, model, out, "--embedding", str(path)) == 2
+    body = {"encoder": "body.", "seq2seq": ""}[model]
+    assert torch.equal(started[f"{body}embedding.weight"], words)
+    found = [p for name, p in started.items() if name.endswith("position_embedding.weight")]
+    assert len(found) == {"encoder": 1, "seq2seq": 2}[model]
+    assert all(torch.equal(p, places) for p in found)
+    capsys.readouterr()
+    assert pretraining(base, model, out, "--embedding", str(path), "--context", "40") == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "b.safetensors: an embedding of (48, 16), expected (40" in told
 
 
 @pytest.mark.parametrize("model", ["gpt", "encoder", "seq2seq"])

@@ -213,17 +213,17 @@ def test_activation_checkpointing_changes_no_gradient():
 
 
 def test_the_start():
-    """N(0, 0.02²) everywhere, zero biases; the pooler is the identity: tanh of the first state."""
+    """N(0, 0.3/c) everywhere, zero biases; the pooler is the identity: tanh of the first state."""
     torch.manual_seed(0)
     model, ids = Encoder(EncoderConfig(500, 16, 96, 2, 4)).eval(), tokens(2, 5)
     block = model.blocks[1]
     for weight in (block.attention.out_proj.weight, model.position_embedding.weight):
-        assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+        assert weight.std().item() == pytest.approx((0.3 / 96) ** 0.5, rel=0.05)
     assert not block.feedforward.up_proj.bias.any()
     assert {m.eps for m in MaskedLM(model).modules() if isinstance(m, nn.LayerNorm)} == {EPS}
     assert torch.equal(model.summary(ids), model(ids)[:, 0].tanh())
     head = MaskedLM(model)
-    assert head.dense.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert head.dense.weight.std().item() == pytest.approx((0.3 / 96) ** 0.5, rel=0.05)
     assert not head.dense.bias.any() and not head.bias.any() and head.config is model.config
 
 

@@ -404,12 +404,12 @@ def test_the_output_layer_is_the_embedding():
 
 
 def test_the_start():
-    """N(0, 0.02²) everywhere, zero biases, and BART's own layer norms."""
+    """N(0, 0.3/c) everywhere, zero biases, and BART's own layer norms."""
     torch.manual_seed(0)
     bart = Seq2Seq(Seq2SeqConfig(500, 16, 96, 2, 4))
     block = bart.decoder.blocks[1]
     for weight in (block.cross_attention.out_proj.weight, bart.embedding.weight):
-        assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+        assert weight.std().item() == pytest.approx((0.3 / 96) ** 0.5, rel=0.05)
     assert not block.feedforward.up_proj.bias.any()
     assert {m.eps for m in bart.modules() if isinstance(m, nn.LayerNorm)} == {EPS}
 

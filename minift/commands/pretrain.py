@@ -44,6 +44,9 @@ def arguments(command):
         help="rows a step, each of context tokens; shorter ones as far as these tokens go",
     )
     command.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
+    command.add_argument(
+        "--embedding", metavar="BASE", help="start from the embeddings of a base of this width"
+    )
     command.add_argument("--first-data", help="texts for the first steps, before all others")
     command.add_argument("--first-steps", type=int, default=0, metavar="N", help="how many steps")
     command.add_argument(
@@ -64,7 +67,27 @@ def fresh(options, words):
     _, config, make = pretrained.FAMILIES[family]
     start = {"start": words.eos} if family == "seq2seq" else {}
     shape = (options.width, options.layers, options.heads)
-    return make(config(words.vocab_size, options.context, *shape, **start))
+    model = make(config(words.vocab_size, options.context, *shape, **start))
+    if options.embedding:
+        take_embeddings(model, pretrained.open_base(options.embedding), options.embedding)
+    return model
+
+
+def take_embeddings(model, base, path):
+    """Copy the tokens' and the positions' embeddings of a base; what words mean is known there."""
+    body = getattr(model, "body", model)
+    parts = [body.embedding, *(part.position_embedding for part in stacks(body))]
+    theirs = [base.embedding] + [base.position_embedding] * (len(parts) - 1)
+    for part, other in zip(parts, theirs, strict=True):
+        if part.weight.shape != other.weight.shape:
+            found, wanted = tuple(other.weight.shape), tuple(part.weight.shape)
+            raise ValueError(f"--embedding {path}: an embedding of {found}, expected {wanted}")
+        part.load_state_dict(other.state_dict())
+
+
+def stacks(model):
+    """The parts of a model that have positions: the model, or an encoder and a decoder."""
+    return [part for part in model.modules() if hasattr(part, "position_embedding")]
 
 
 def run(options):

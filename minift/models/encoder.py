@@ -71,7 +71,7 @@ class Encoder(Stack):
         self.reset()
 
     def reset(self):
-        """BERT's start: N(0, 0.02²), zero biases; the pooler is the identity."""
+        """BERT's start (`start_weights`); the pooler is the identity."""
         start_weights(self)
         nn.init.eye_(self.pooler.weight)
 

@@ -25,7 +25,7 @@ class MaskedLM(nn.Module):
         self.dense = nn.Linear(c, c)
         self.norm = nn.LayerNorm(c, EPS)
         self.bias = nn.Parameter(torch.zeros(body.config.vocab_size))
-        nn.init.normal_(self.dense.weight, std=0.02)
+        nn.init.normal_(self.dense.weight, std=(0.3 / c) ** 0.5)  # as `start_weights`
         nn.init.zeros_(self.dense.bias)
 
     @property

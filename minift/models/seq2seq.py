@@ -78,7 +78,7 @@ class Seq2Seq(nn.Module):
         self.reset()
 
     def reset(self):
-        """BART's start: N(0, 0.02²), zero biases."""
+        """BART's start (`start_weights`)."""
         start_weights(self)
 
     def forward(self, source, target, **call):

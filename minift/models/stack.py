@@ -19,10 +19,14 @@ def check_sizes(config):
 
 
 def start_weights(model):
-    """The start of BERT and BART: N(0, 0.02²) for matrices and embeddings, biases zero."""
+    """Matrices and embeddings N(0, 0.3/c), biases zero: 0.02² at the width 768 of BERT and BART.
+
+    With 0.02² a narrow model of ours spent twice as many steps until it attended to anything.
+    """
+    std = (0.3 / model.config.d_model) ** 0.5
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=0.02)
+            nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
 
