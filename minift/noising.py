@@ -8,9 +8,9 @@ Masked words are BERT's (Devlin et al. 2018, arXiv 1810.04805), for an encoder. 
 become <mask>, 10 % any word, 10 % stay what they are, so that an encoder cannot take for granted
 what it reads. Special tokens are neither chosen nor put in. Three things are not BERT's, since a
 short training has to do: 30 % of a row are chosen and not 15 % (for this see Wettig et al. 2022,
-arXiv 2202.08005); all lines of a text are asked as much, however short, so that a review's verdict
-of one word is not hidden once in a hundred masks; and <bos>, from which a classifier will read,
-is asked for the word that was chosen first (BERT teaches it by telling next sentences from others).
+arXiv 2202.08005); all lines of a text are asked as much, however short, and most of all for their
+ends, where verdicts and answers stand; and <bos>, from which a classifier will read, is asked for
+the word that was chosen first (BERT teaches it by telling next sentences from others).
 
 Infilled spans are BART's (Lewis et al. 2019, arXiv 1910.13461), for an encoder-decoder. 30 % of a
 text is taken out in spans whose lengths are Poisson(3), each span for one <mask>: how much is
@@ -37,13 +37,15 @@ MISSING, SPAN = 0.3, 3  # of a text's tokens; a span's mean length
 def turns(ids, free, line_break, noise):
     """When each token's turn to be chosen comes, infinity where `free` (b, t) is False.
 
-    Drawn so that each line of a text has the same chance to be next: exponential times, of which a
-    token in a line of n has the rate 1/n.
+    Exponential times. All lines of a text have the same rate, however long: half of it on the last
+    two tokens, half on all of them alike.
     """
     line = (ids == line_break).cumsum(dim=1)  # (b, t)
     same = (line[:, :, None] == line[:, None]) & free[:, None]  # (b, t, t)
+    behind = same.triu(diagonal=1).sum(dim=2)  # (b, t)
+    rates = 1 / same.sum(dim=2) + 0.5 * (behind < 2)  # (b, t)
     times = torch.from_numpy(noise.exponential(size=ids.shape))  # (b, t)
-    return (times * same.sum(dim=2)).masked_fill(~free, torch.inf)  # (b, t)
+    return (times / rates).masked_fill(~free, torch.inf)  # (b, t)
 
 
 def mask_words(batch, words, noise):

@@ -12,7 +12,7 @@ from minift import ROOT
 from minift.batching import NO_TARGET, Encoded, pad
 from minift.commands.corpus import COURSES
 from minift.lengths import ByLength, cuts
-from minift.noising import MaskedWords, Restored, infill, mask_words
+from minift.noising import MaskedWords, Restored, infill, mask_words, turns
 from minift.sides import two_sides
 from minift.tokenizer import Tokenizer
 
@@ -51,16 +51,19 @@ def test_the_share_that_is_chosen():
     assert found == [0] + [max(1, round(0.3 * 2 * n)) for n in lengths[1:]]
 
 
-def test_a_short_line_is_asked_as_often_as_a_long_one():
-    """Of a line of one token and one of three, a single mask takes each in half of the draws."""
-    one, three = tokens(1, 0).tolist(), [*WORDS.encode("\n"), *tokens(2, 1).tolist()]
-    row = Encoded((WORDS.bos, *one, *three, WORDS.eos), (False,) * 6)
-    rows, count = pad([row] * 400, WORDS.pad), [0, 0]
-    chosen = mask_words(rows, WORDS, noise(2)).labels[:, 1:5] != NO_TARGET
-    assert chosen.sum(1).tolist() == [1] * 400  # 0.3 of four
-    count = chosen.sum(0).tolist()
-    assert abs(count[0] - 200) < 4 * 10
-    assert all(abs(n - 400 / 6) < 4 * (400 * 5 / 36) ** 0.5 for n in count[1:])
+def test_a_short_line_is_asked_as_often_as_a_long_one_and_ends_most():
+    """Lines of 2 and of 4 tokens and a single mask: 1/4 each of the first, 1/16, 1/16, 3/16, 3/16.
+
+    A line's rate is half on all of its tokens and half on its last two.
+    """
+    line, other = tokens(2, 0).tolist(), [*WORDS.encode("\n"), *tokens(3, 1).tolist()]
+    row = Encoded((WORDS.bos, *line, *other, WORDS.eos), (False,) * 8)
+    rows = pad([row] * 3000, WORDS.pad)
+    free = rows.ids >= 16
+    first = turns(rows.ids, free, WORDS.encode("\n")[0], noise(2)).argmin(dim=1)
+    for at, share in enumerate((4, 4, 1, 1, 3, 3), 1):
+        wanted, deviation = 3000 * share / 16, (3000 * share * (16 - share)) ** 0.5 / 16
+        assert abs(int((first == at).sum()) - wanted) < 4 * deviation
 
 
 def test_the_beginning_is_asked_for_a_word_that_is_missing():
