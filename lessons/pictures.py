@@ -2,7 +2,10 @@
 
 from minift import plotting, sweep
 
-WORDS = {"base": "base, frozen", "full": "full fine-tuning", "lora": "LoRA"}
+WORDS = {
+    "base": "base, frozen", "full": "full fine-tuning", "bitfit": "BitFit", "lora": "LoRA",
+    "adalora": "AdaLoRA",
+}  # fmt: skip
 
 
 def look(method, words=None):
@@ -42,10 +45,10 @@ def baselines(ax, rows, name, ends, full):
         )
 
 
-def with_spread(ax, xs, points, method):
+def with_spread(ax, xs, points, method, words=None, **other):
     """A curve of means with their standard deviations over seeds; points are (mean, sd)."""
     means, sds = zip(*points, strict=True)
-    ax.plot(xs, means, marker="o", markersize=4, **look(method))
+    ax.plot(xs, means, marker="o", markersize=4, **look(method, words) | other)
     ax.errorbar(xs, means, sds, fmt="none", ecolor=plotting.COLOURS[method], capsize=3)
 
 

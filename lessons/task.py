@@ -57,16 +57,19 @@ def read_part(name, part, count=None):
 
 
 def open_task(name, context, train=None, dev=64, test=64, data=settings.DATA):
-    """A task of data/, or of a file of pairs, cut by meaning."""
+    """A task of data/, or of a file of pairs (sentiment: of classes), cut by meaning."""
     tokenizer = Tokenizer.load()
     if data:
-        parts = records.split(records.read(data, kind="pair"), (0.8, 0.1, 0.1))
+        kind = "labelled" if name == "sentiment" else "pair"
+        parts = records.split(records.read(data, kind=kind), (0.8, 0.1, 0.1))
         if not all(parts):
-            raise ValueError(f"{data}: {sum(map(len, parts))} pairs; expected at least 10 meanings")
-        parts[0], train, name = records.one_per_reference(parts[0]), None, str(data)
+            raise ValueError(f"{data}: {sum(map(len, parts))} rows; expected at least 10 meanings")
+        if kind == "pair":
+            parts[0] = records.one_per_reference(parts[0])
+        train, name = None, str(data)
     else:
         parts = [read_part(name, part) for part in ("train", "dev", "test")]
-    labels = tuple(sorted({record.label for record in parts[0]})) if name == "sentiment" else ()
+    labels = tuple(parts[0].labels or ())
     examples = []
     for part, size in zip(parts[:2], (train, dev), strict=True):
         encoded, report = batching.encode_all(part[:size], tokenizer, context, labels or None)
@@ -85,10 +88,10 @@ def with_head(model, task):
     return TextClassifier(model, len(task.labels)) if task.labels else model
 
 
-def tune(model, task, steps, lr, seed=0, every=None):
+def tune(model, task, steps, lr, seed=0, every=None, **options):
     """Train whatever is not frozen on the task; the history has the dev loss every few steps.
 
-    A method that needs more than the loss (AdaLoRA) gets it.
+    A method that needs more than the loss (AdaLoRA) gets it; `options` of train.fit go before.
     """
     return train.fit(
         model,
@@ -101,7 +104,7 @@ def tune(model, task, steps, lr, seed=0, every=None):
         evaluate=lambda model, step: {"dev_loss": dev_loss(model, task)},
         evaluate_every=every or steps,
         quiet=True,
-        **methods.while_training(model),
+        **(methods.while_training(model) | options),
     )
 
 
