@@ -36,6 +36,12 @@ def arguments(command):
     command.add_argument("--width", type=int, default=128, help="width of the hidden states")
     command.add_argument("--layers", type=int, default=4, help="blocks, of seq2seq on each side")
     command.add_argument("--heads", type=int, default=4, help="attention heads a block")
+    how_to_train(command)
+    command.set_defaults(columns=None, kind="text", limit=None)
+
+
+def how_to_train(command):
+    """The options of `pretrain` that are about its run."""
     command.add_argument("--steps", type=int, default=2000, help="optimiser steps")
     command.add_argument(
         "--batch",
@@ -58,7 +64,6 @@ def arguments(command):
     command.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    command.set_defaults(columns=None, kind="text", limit=None)
 
 
 def fresh(options, words):
