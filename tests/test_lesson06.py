@@ -1,5 +1,7 @@
 """Lesson 06: what it counts of triplets, its grid, its pictures."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -23,9 +25,8 @@ def made_up_rows():
         result["stored"] *= setting["rank"]
         if setting["method"] == "adalora":
             result |= {"gap": 0.5 - setting["gamma"], "overlap": 0.1}
-            for block in range(4):
-                for kind in adalora.EVERY_MATRIX:
-                    result[f"rank blocks.{block}.attention.{kind}"] = block
+            places = itertools.product(range(4), adalora.EVERY_MATRIX)
+            result |= {f"rank blocks.{n}.attention.{kind}": n for n, kind in places}
         rows.append({"setting": setting, "result": result})
     return rows
 
@@ -48,7 +49,7 @@ def test_the_living_are_those_that_add_something():
 
 
 def test_who_was_never_dead_does_not_come_back():
-    """Counted once: alive after a step on which it was dead, but not the stir from the start."""
+    """A triplet counts once, however often it comes back; one that stays dead does not."""
     seen = [[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 1, 0]]
     assert triplets.came_back(torch.tensor(seen).bool().unbind()) == 1
 
