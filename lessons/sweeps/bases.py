@@ -1,4 +1,4 @@
-"""What the other two bases are good for, lessons/results/01_bases.jsonl; `sweep 01` makes it.
+"""What the other two bases are good for, to go to lessons/results/01_bases.jsonl.
 
 The encoder and the encoder-decoder have to show what lesson 01 shows of the GPT: that tuning starts
 from something, against LoRA on frozen random weights and full training from random weights.
