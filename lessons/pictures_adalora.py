@@ -31,7 +31,8 @@ def budget(living, plan, path):
     ax.plot(some, [adalora.budget(t, **plan) for t in some], "o", ms=5, mfc="none", color=colour)
     for x, words in ((plan["t_i"], "tᵢ"), (plan["total"] - plan["t_f"], "T − t_f")):
         ax.axvline(x, color="0.8", linewidth=0.8)
-        ax.annotate(words, (x, 0.02), xycoords=("data", "axes fraction"), fontsize=9, color="0.4")
+        look = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 9, "color": "0.4"}
+        ax.annotate(words, (x, 0), **look)
     ax.set(xlabel="training step (circles: b(t) of the library)", ylabel="triplets with λ ≠ 0")
     ax.set_ylim(0, None)
     plotting.label_lines(ax)
@@ -102,5 +103,6 @@ def orthogonality(rows, levels, path):
             mean, sd = pictures.measured(rows, name, **setting)
             points[f"γ = {setting['gamma']:g}"] = (mean, mean - sd, mean + sd, "adalora")
         pictures.rows_of_dots(ax, points, digits=3)
+        ax.margins(x=0.15)
         ax.set_xlabel(axis)
     return plotting.save(made, path)

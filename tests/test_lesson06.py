@@ -76,6 +76,13 @@ def test_maps_agree_or_not():
     assert triplets.agreement([one, one, 3 - one])[2] == pytest.approx(-1)
 
 
+def test_shuffled_maps_seldom_agree():
+    """Chance lies above 0 and below what two maps with the same order of 24 cells reach."""
+    one = torch.arange(24.0).reshape(4, 6)
+    # the correlation of two shuffled orders has sd 1/√23 = 0.21, whose 97.5 % point is 0.41
+    assert triplets.by_chance([one, one]) == pytest.approx(0.41, abs=0.08)
+
+
 def test_the_printed_schedule_starts_above_its_budget():
     """With 12 → 8, T = 100, tᵢ = 10, t_f = 20 the paper's print gives 16.5 at t = 10."""
     assert pictures_adalora.printed(10, **PLAN) == pytest.approx(16.5016, abs=1e-3)
