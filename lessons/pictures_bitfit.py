@@ -16,46 +16,42 @@ LOOKS = {
     "lora": ("lora", f"LoRA, rank {lesson04.RANK}", "-"),
     "full": ("full", "full fine-tuning", "-"),
 }
-SHORT = {kind: kind.removesuffix("_proj") for kind in biases.KINDS} | {
-    "norm": "embedding's norm", "pooler": "pooler",
-}  # fmt: skip
-
-
-def curve(ax, method, xs, points):
-    """Means with their standard deviations, in the method's colour and line style."""
-    colour, words, line = LOOKS[method]
-    means, sds = zip(*points, strict=True)
-    how = pictures.look(colour, words) | {"linestyle": line}
-    ax.plot(xs, means, marker="o", markersize=3, **how)
-    ax.errorbar(xs, means, sds, fmt="none", ecolor=how["color"], capsize=3)
+SHORT = {kind: kind.removesuffix("_proj") for kind in biases.KINDS} | {"norm": "last norm"}
+SHORT["norms"] = "all norms"
 
 
 def rivals(rows, path):
-    """Accuracy on test and on another domain, for each size of training set and each method."""
-    sizes = lesson04.SIZES
-    made, axes = plotting.figure(len(sizes), 2, (5.2, 2.5), "Sentiment: what trains, and how well")
-    words = {"test": "test: new templates, names", "far": "far: another domain"}
-    panels = [(size, part) for size in sizes for part in words]
-    for ax, (size, part) in zip(axes, panels, strict=True):
+    """Accuracy on test for each size of training set on the GPT, and on the encoder."""
+    few, many = lesson04.SIZES
+    panels = {
+        f"GPT, {few} examples, 5 seeds": (few, "gpt", tuple(LOOKS)),
+        f"GPT, {many:,} examples, 5 seeds": (many, "gpt", tuple(LOOKS)),
+        f"encoder, {many:,} examples, 3 seeds": (many, "encoder", lesson04.ON_ENCODER),
+    }
+    made, axes = plotting.figure(1, 3, (4.4, 3.0), "Sentiment: what trains, and how well")
+    for ax, (title, (size, family, methods)) in zip(axes, panels.items(), strict=True):
         points = {}
-        for method, (colour, label, _) in LOOKS.items():
-            mean, sd = pictures.measured(rows, part, **lesson04.cell(method, size))
-            points[label] = (mean, mean - sd, mean + sd, colour)
+        for method in methods:
+            colour, label, _ = LOOKS[method]
+            setting = lesson04.cell(method, size, family=family)
+            points[label] = spread_of(rows, "test", setting, colour)
         pictures.rows_of_dots(ax, points, digits=1)
-        ax.set_title(f"{size:,} examples; {words[part]}", fontsize=9)
-        ax.set_xlabel("accuracy (%), mean ± sd over 5 seeds", fontsize=8)
+        ax.set_title(title, fontsize=9)
+        ax.set_xlabel("accuracy on test (%), mean ± sd", fontsize=8)
         ax.sharex(axes[0])
     return plotting.save(made, path)
 
 
 def rates(rows, path):
-    """Dev loss over the learning rate of each method."""
-    title = f"Each method has a rate of its own ({lesson04.SIZES[-1]:,} examples; mean ± sd)"
+    """Dev loss over the learning rate of each method, in the trials: one seed."""
+    title = f"Trials: each method has a rate of its own ({lesson04.SIZES[-1]:,} examples, one seed)"
     made, ax = plotting.figure(size=(7.2, 3.8), title=title)
     for method, choice in lesson04.RATES.items():
-        cells = [lesson04.cell(method, lr=lr) for lr in choice]
-        points = [pictures.measured(rows, "dev_loss", **one) for one in cells]
-        curve(ax, method, choice, points)
+        cells = [lesson04.cell(method, lr=lr) | {"seed": lesson04.TRIAL} for lr in choice]
+        losses = [pictures.measured(rows, "dev_loss", **one)[0] for one in cells]
+        colour, words, line = LOOKS[method]
+        how = pictures.look(colour, words) | {"linestyle": line}
+        ax.plot(choice, losses, marker="o", markersize=3, **how)
     ax.set(xscale="log", xlabel="learning rate", ylabel="dev loss (nats a text)", ylim=(0, None))
     plotting.label_lines(ax)
     return plotting.save(made, path)
@@ -66,13 +62,14 @@ def move_tables(rows, base):
     setting, sizes = lesson04.cell("bitfit"), biases.sizes_of_biases(base)
     blocks = sorted({int(n.split(".")[1]) for n in sizes if n.startswith("blocks.")})
     names = [[layer_of(block, kind) for kind in biases.KINDS] for block in blocks]
-    ways = [[pictures.measured(rows, f"moved {n}", **setting)[0] for n in row] for row in names]
+    mains = [row for row in rows if row["setting"]["seed"] != lesson04.TRIAL]
+    ways = [[pictures.measured(mains, f"moved {n}", **setting)[0] for n in row] for row in names]
     before = [[sizes[n] for n in row] for row in names]
     return torch.tensor(ways), torch.tensor(ways) / torch.tensor(before)
 
 
 def layer_of(block, kind):
-    """The name of an encoder's layer by its block and kind."""
+    """The name of a layer by its block and kind."""
     inside = {"q": "attention.", "k": "attention.", "v": "attention.", "out": "attention."}
     inside |= {"up": "feedforward.", "down": "feedforward."}
     return f"blocks.{block}.{inside.get(SHORT[kind], '')}{kind}"
@@ -105,16 +102,16 @@ def moves(rows, base, path):
 
 def kinds(rows, path):
     """Each kind of bias alone, and all biases without that kind, beside the baselines."""
-    made, axes = plotting.figure(1, 2, (5.4, 4.2), "Which biases matter? (mean ± sd over seeds)")
-    alone, without = {}, {}
-    ends = {"all biases": ("bitfit", "bitfit"), "head alone": ("head", "base")}
-    ends |= {"full fine-tuning": ("full", "full")}
-    for words, (method, colour) in ends.items():
-        alone[words] = spread_of(rows, "test", method, colour)
-    without["none put back"] = spread_of(rows, "dev_loss", "bitfit", "bitfit")
-    for kind in biases.EVERY:
-        alone[f"{SHORT[kind]} alone"] = spread_of(rows, "test", kind, "bitfit")
-        without[SHORT[kind]] = spread_of(rows, f"without {kind}", "bitfit", "bitfit")
+    made, axes = plotting.figure(1, 2, (5.4, 3.8), "Which biases matter? (mean ± sd over seeds)")
+    trained, alone = lesson04.cell("bitfit"), {}
+    for method in ("full", "bitfit", "subset", "head"):
+        colour, words, _ = LOOKS[method]
+        alone[words] = spread_of(rows, "test", lesson04.cell(method), colour)
+    without = {"none put back": spread_of(rows, "dev_loss", trained, "bitfit")}
+    for kind in lesson04.ALONE:
+        alone[f"{SHORT[kind]} alone"] = spread_of(rows, "test", lesson04.cell(kind), "bitfit")
+    for kind in (*biases.KINDS, "norm"):
+        without[SHORT[kind]] = spread_of(rows, f"without {kind}", trained, "bitfit")
     pictures.rows_of_dots(axes[0], alone, digits=1)
     axes[0].set_xlabel("accuracy on test (%), only these trained")
     pictures.rows_of_dots(axes[1], without, digits=3)
@@ -122,9 +119,10 @@ def kinds(rows, path):
     return plotting.save(made, path)
 
 
-def spread_of(rows, column, method, colour):
-    """(mean, mean − sd, mean + sd, colour) for a row of dots."""
-    mean, sd = pictures.measured(rows, column, **lesson04.cell(method))
+def spread_of(rows, column, setting, colour):
+    """(mean, mean − sd, mean + sd, colour) for a row of dots; a trial of rates is no such run."""
+    mains = [row for row in rows if row["setting"]["seed"] != lesson04.TRIAL]
+    mean, sd = pictures.measured(mains, column, **setting)
     return mean, mean - sd, mean + sd, colour
 
 
