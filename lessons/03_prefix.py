@@ -74,7 +74,7 @@ for name in lesson03.TASKS:
     data = DATA if name == lesson03.TASKS[0] else None
     words[name] = lesson03.open_words(name, base.config.context, data)
     start = task.dev_loss(base, words[name])
-    tuned[name], end = lesson03.learn(base, words[name], SEED)
+    tuned[name], end = lesson03.learn(base, words[name], lesson03.BRIEF, SEED)
     files[name] = delta.save(tuned[name], out("03") / f"{name}.safetensors")
     print(f"{name}: dev loss {start:.3f} → {end:.3f}, {files[name].stat().st_size // 1000} kB")
     findings.state(f"a prefix teaches {name}", end < start - 0.02)
@@ -89,7 +89,8 @@ for model, prompt, record, answer in zip(tuned.values(), prompts, asked, answers
     assert generate(model, [prompt], 60, eos=tokenizer.eos) == [answer]  # as it writes alone
 
 # %% Two users, one batch: one likes a venue's name in front, the other at the end
-users = [lesson03.learn(base, lesson03.liked(where), SEED)[0] for where in ("front", "end")]
+liked, steps = [lesson03.liked(where) for where in ("front", "end")], lesson03.STEPS
+users = [lesson03.learn(base, some, steps, SEED)[0] for some in liked]
 mine = [delta.save(user, out("03") / f"user{n}.safetensors") for n, user in enumerate(users)]
 served, rows_of = serving.serve(copy.deepcopy(base), mine), torch.arange(2)
 prompts = [[tokenizer.bos, *tokenizer.encode(lesson03.STARBUCKS), tokenizer.sep]] * 2
@@ -119,7 +120,7 @@ print(inspect.getsource(soft_prompt.SoftPrompt.forward))
 pictures_prefix.lengths(rows, out("03") / "lengths.png")
 lesson03.report(rows, "lengths")
 
-# %% Three tasks on two kinds of base; and a class in place of a text, with a head of its own
+# %% Three tasks on two kinds of base; and sentiment, answered by a word: “good” or “bad”
 pictures_prefix.tasks(rows, out("03") / "tasks.png")
 lesson03.report(rows, "tasks")
 lesson03.report(rows, "sentiment")

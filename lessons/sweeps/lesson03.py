@@ -15,7 +15,8 @@ from minift import batching, records, sweep
 from minift.peft import delta, full, inject, prefix
 from minift.tokenizer import Tokenizer
 
-STEPS, LONG, DEV, TEST = (4, 8, 16, 8) if settings.FAST else (100, 200, 64, 100)
+STEPS, LONG, BRIEF = (4, 8, 4) if settings.FAST else (100, 200, 60)  # LONG: sentiment's
+DEV, TEST = (16, 8) if settings.FAST else (64, 100)
 TRAIN, LENGTH, HIDDEN = 64 if settings.FAST else 5000, 10, 512
 TASKS, MODELS = ("table_to_text", "summary", "zh_en"), ("gpt", "seq2seq")
 HARD = "headline"  # what the base can do least: here lengths and layers are told apart
@@ -95,11 +96,11 @@ def liked(where, context=256):
     return task_of("table_to_text", chosen, context)
 
 
-def learn(base, words, seed):
+def learn(base, words, steps, seed):
     """A copy of the base with a prefix tuned on a task, and its dev loss."""
     torch.manual_seed(seed)
     model = prefix.add_prefix(copy.deepcopy(base), LENGTH, HIDDEN)
-    return model, task.tune(model, words, STEPS, LR["prefix"], seed)[-1]["dev_loss"]
+    return model, task.tune(model, words, steps, LR["prefix"], seed)[-1]["dev_loss"]
 
 
 def prepare(model, words, method, length):
