@@ -11,8 +11,9 @@ Of a task's files, dev has train's templates with other names and combinations; 
 names and combinations that train never shows; far, where there is one, is another domain.
 """
 
+import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lessons import settings
 from minift import ROOT, batching, measure, metrics, records, train
@@ -75,6 +76,12 @@ def open_task(name, context, train=None, dev=64, test=64, data=settings.DATA):
         encoded, report = batching.encode_all(part[:size], tokenizer, context, labels or None)
         examples.append(encoded)
     return Task(name, tokenizer, *examples, parts[2][:test], labels, context)
+
+
+def drawn(words, size, seed):
+    """The task with `size` of its training examples (or all it has), drawn by the seed."""
+    size = min(size, 64 if settings.FAST else size, len(words.train))
+    return replace(words, train=random.Random(seed).sample(words.train, size))
 
 
 def sample_of_corpus(context, count):

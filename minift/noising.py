@@ -9,8 +9,8 @@ become <mask>, 10 % any word, 10 % stay what they are, so that an encoder cannot
 what it reads. Special tokens are neither chosen nor put in. Three things are not BERT's, since a
 short training has to do: 30 % of a row are chosen and not 15 % (for this see Wettig et al. 2022,
 arXiv 2202.08005); all lines of a text are asked as much, however short, and most of all for their
-ends, where verdicts and answers stand; and <bos>, from which a classifier will read, is asked for
-the word that was chosen first (BERT teaches it by telling next sentences from others).
+ends, where verdicts and answers stand; and <bos> is asked for the word that was chosen first (BERT
+teaches it by telling next sentences from others).
 
 Infilled spans are BART's (Lewis et al. 2019, arXiv 1910.13461), for an encoder-decoder. 30 % of a
 text is taken out in spans whose lengths are Poisson(3), each span for one <mask>: how much is

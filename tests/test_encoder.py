@@ -227,6 +227,23 @@ def test_the_start():
     assert not head.dense.bias.any() and not head.bias.any() and head.config is model.config
 
 
+def test_what_a_classifier_reads_from():
+    """The pooler reads the first real token, as BERT's, or the last, wherever padding stands."""
+    model, ids, mask = masked().body, tokens(3, 9), ragged()
+    last = EncoderConfig(**vars(model.config) | {"reads": "last"})
+    other = Encoder(last).eval()
+    other.load_state_dict(model.state_dict())
+    hidden = model(ids, mask=mask)
+    for row, real in enumerate(mask):
+        places = real.nonzero()[:, 0]
+        for reader, place in ((model, places[0]), (other, places[-1])):
+            want = reader.pooler(hidden[row, place]).tanh()
+            got = reader.summary(ids, mask=mask)[row]
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="reads 'middle': expected one of first, last"):
+        EncoderConfig(500, 16, 96, 2, 4, reads="middle")
+
+
 def test_the_classifier_reads_the_pooler():
     """Scores are the head on the summary, and of a masked language model the encoder is taken."""
     model, ids, mask = masked(), tokens(3, 9), ragged()

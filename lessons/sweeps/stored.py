@@ -48,7 +48,7 @@ class Stored:
     @property
     def file(self):
         """Where runs are written: a trial (--fast) stays outside of the shipped results."""
-        return settings.out(self.number) / "sweep.jsonl" if settings.FAST else self.shipped
+        return settings.out(self.number) / f"{self.name}.jsonl" if settings.FAST else self.shipped
 
     def rows(self, *bases):
         """The rows made from these bases, or else, with a word of warning, the last ones."""

@@ -70,9 +70,9 @@ def fresh(options, words):
     """A model of the family and size that were asked for; its tokens are those of `words`."""
     family = COURSES[options.model].family
     _, config, make = pretrained.FAMILIES[family]
-    start = {"start": words.eos} if family == "seq2seq" else {}
+    own = {"seq2seq": {"start": words.eos}, "masked": {"reads": "last"}}.get(family, {})
     shape = (options.width, options.layers, options.heads)
-    model = make(config(words.vocab_size, options.context, *shape, **start))
+    model = make(config(words.vocab_size, options.context, *shape, **own))
     if options.embedding:
         take_embeddings(model, pretrained.open_base(options.embedding), options.embedding)
     return model

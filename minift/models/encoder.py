@@ -2,14 +2,16 @@ r"""An encoder in BERT's layout (Devlin et al. 2018, arXiv 1810.04805): post-LN,
 
     x₀ = LN(E[ids] + P[positions] + T[types])     (1)   computed in stack.py but for E + T
     xₗ = block(xₗ₋₁), l = 1 … L                   (2)   every token sees every token
-    summary = tanh(W h_first + b)                 (3)   the pooler; h_first: the first real token
+    summary = tanh(W h + b)                       (3)   the pooler; h: the first token, or the last
 
 The doors are those of the GPT: linear layers, `model.prefix`, `after_attention` and
 `after_feedforward`. Behind a prefix the tokens keep their positions 0, 1, 2 …: the prefix is no
 part of the text, as in the released code for encoders, and unlike a GPT.
 
-Where we differ from BERT: the pooler starts as the identity. BERT trains it by predicting the next
-sentence; nothing here does, and under a frozen base random numbers would stay random.
+Where we differ from BERT, which teaches the pooler and its first token by predicting the next
+sentence: nothing here does. So the pooler starts as the identity, since under a frozen base random
+numbers would stay random; and bases of ours read the last token (`reads`), close to where a text
+says how it ends. data/README.md has what that is worth.
 """
 
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from minift.models.slots import (
     check_length,
     count_positions,
     first_real,
+    last_real,
     pick,
     prefix_slots,
     real_tokens,
@@ -33,13 +36,15 @@ from minift.models.slots import (
 from minift.models.stack import Stack, check_sizes, start_weights
 
 EPS = 1e-12  # BERT's: the layer norms divide by √(variance + EPS)
+READS = {"first": first_real, "last": last_real}  # the index of a row's real token
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
     """vocab_size tokens, context positions, width d_model, n_layers blocks of n_heads heads.
 
-    types: how many types of token there are (BERT: first and second sentence).
+    types: how many types of token there are (BERT: first and second sentence). reads: the real
+    token that a classifier reads from, "first" (BERT's) or "last".
     """
 
     vocab_size: int
@@ -49,9 +54,12 @@ class EncoderConfig:
     n_heads: int
     dropout: float = 0.0
     types: int = 2
+    reads: str = "first"
 
     def __post_init__(self):
         check_sizes(self)
+        if self.reads not in READS:
+            raise ValueError(f"reads {self.reads!r}: expected one of {', '.join(READS)}")
 
 
 class Encoder(Stack):
@@ -111,5 +119,5 @@ class Encoder(Stack):
     def summary(self, ids, *, mask=None, **call):
         """The pooler's (b, c): what a classifier reads."""
         hidden = self.hidden(ids, mask=mask, **call)  # (b, t, c)
-        first = pick(hidden, first_real(real_tokens(mask, ids)))  # (b, c)
-        return torch.tanh(self.pooler(first))  # (b, c)   (3)
+        index = READS[self.config.reads](real_tokens(mask, ids))  # (b)
+        return torch.tanh(self.pooler(pick(hidden, index)))  # (b, c)   (3)
