@@ -13,7 +13,7 @@ def look(method, words=None):
     return plotting.style(method) | {"label": words or WORDS.get(method, method)}
 
 
-def convergence(runs, start, sizes, title, path):
+def convergence(runs, start, sizes, title, path, unit="token"):
     """Dev loss over steps of {method: history}; all start at the frozen base's loss."""
     made, ax = plotting.figure(size=(7.0, 3.6), title=title)
     last = max(history[-1]["step"] for history in runs.values())
@@ -22,7 +22,7 @@ def convergence(runs, start, sizes, title, path):
         steps, losses = history.column("dev_loss")
         words = f"{WORDS.get(method, method)} ({sizes[method]:,} trained)"
         ax.plot([0, *steps], [start, *losses], marker="o", markersize=3, **look(method, words))
-    ax.set(xlabel="training step", ylabel="dev loss (nats a token)")
+    ax.set(xlabel="training step", ylabel=f"dev loss (nats a {unit})")
     ax.xaxis.get_major_locator().set_params(integer=True)
     plotting.label_lines(ax)
     return plotting.save(made, path)

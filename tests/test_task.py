@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lessons import bag, pictures_full, task
-from lessons.sweeps import bases, lesson01
+from lessons.sweeps import lesson01, lesson01_bases
 from minift.batching import Batch
 from minift.records import Chat, Pair, Turn
 from minift.tokenizer import Tokenizer
@@ -137,8 +137,8 @@ def test_the_table_has_every_setting_with_its_spread():
 
 def test_the_other_bases_have_tables_too():
     """Each task of the encoder and of the encoder-decoder has all its lines, from its own runs."""
-    for family, names in bases.TASKS.items():
-        rows = [r for r in stored_runs(bases) if r["setting"]["family"] == family]
+    for family, names in lesson01_bases.TASKS.items():
+        rows = [r for r in stored_runs(lesson01_bases) if r["setting"]["family"] == family]
         told = lesson01.table(rows, names)
         assert set(told) == set(names)
         sizes = {name: len(lesson01.sizes_of(name)) for name in names}
@@ -151,3 +151,12 @@ def test_lesson_01_draws_what_the_grid_has(tmp_path):
     """Every curve of its pictures finds its runs."""
     for draw in (pictures_full.sizes, pictures_full.domains):
         assert draw(stored_runs(), tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_seed_draws_the_examples():
+    """The same seed draws the same ones, another seed others; none twice, at most all there are."""
+    words = task.Task("toy", None, list(range(100)), [], [])
+    drawn = [task.drawn(words, 7, seed).train for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(some)) == 7 and set(some) < set(words.train) for some in drawn)
+    assert sorted(task.drawn(words, 999, 0).train) == words.train == list(range(100))
