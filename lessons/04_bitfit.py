@@ -108,6 +108,8 @@ for size in lesson04.SIZES:
         left, right = (lesson04.cell(name, size) for name in ("bitfit", method))
         claim = f"{size:,} examples: all biases beat {told} (test, %)"
         print(findings.against(mains, "test", claim, left, right, digits=1))
+
+# %% The same on the encoder
 left, right = (lesson04.cell(method, family="encoder") for method in ("bitfit", "full"))
 claim = "encoder: all biases beat full fine-tuning (test, %)"
 print(findings.against(mains, "test", claim, left, right, digits=1))
