@@ -16,7 +16,7 @@ from minift.tokenizer import Tokenizer
 
 STEPS, LONG, BRIEF = (4, 8, 4) if settings.FAST else (100, 200, 60)  # LONG: sentiment's
 DEV, TEST = (16, 8) if settings.FAST else (64, 100)
-TRAIN, LENGTH, HIDDEN = 64 if settings.FAST else 5000, 10, 512
+TRAIN, LENGTH, HIDDEN = 5000, 10, 512
 TASKS, MODELS = ("table_to_text", "summary", "zh_en"), ("gpt", "seq2seq")
 HARD = "headline"  # what the base can do least: here lengths and layers are told apart
 LENGTHS, SOFT = (1, 5, 10, 30), (1, 10, 30)
@@ -74,7 +74,8 @@ def read_pairs(name, part):
 def task_of(name, pairs, context):
     """A task with these pairs to train on; dev is for the dev loss and, behind it, to answer."""
     tokenizer, dev = Tokenizer.load(), read_pairs(name, "dev")
-    parts = [batching.encode_all(p, tokenizer, context)[0] for p in (pairs[:TRAIN], dev[:DEV])]
+    both = (pairs[: 64 if settings.FAST else TRAIN], dev[:DEV])
+    parts = [batching.encode_all(part, tokenizer, context)[0] for part in both]
     return task.Task(name, tokenizer, *parts, dev[DEV : DEV + TEST], context=context)
 
 
