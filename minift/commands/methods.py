@@ -22,7 +22,7 @@ LEARNING_RATE = {
     "adapter": 3e-3,
     "prefix": 1e-3,
     "bitfit": 1e-2,
-    "adalora": 1e-2,
+    "adalora": 3e-2,
     "unipelt": 3e-3,
 }
 
