@@ -4,7 +4,7 @@ from minift import plotting, sweep
 
 WORDS = {
     "base": "base, frozen", "full": "full fine-tuning", "bitfit": "BitFit", "lora": "LoRA",
-    "adalora": "AdaLoRA",
+    "adalora": "AdaLoRA", "unipelt": "UniPELT",
 }  # fmt: skip
 
 
