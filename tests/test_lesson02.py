@@ -7,7 +7,7 @@ import torch
 
 from lessons import pictures_adapter, task
 from lessons.sweeps import lesson02
-from minift import plotting
+from minift import plotting, sweep
 from minift.models.encoder import Encoder, EncoderConfig
 from minift.models.heads import TextClassifier
 from minift.peft import delta, inject
@@ -107,3 +107,17 @@ def test_the_grid_has_what_the_pictures_show(monkeypatch):
     for cell in judged:
         seeds = 5 if cell["size"] == lesson02.FEW else 3
         assert sum(cell.items() <= row["setting"].items() for row in rows) == seeds, cell
+
+
+def test_the_rates_are_those_of_the_trials():
+    """Each rate has the least dev loss of its grid in the stored trials, up to 0.002 nats."""
+    rows = sweep.read(lesson02.STORED.shipped)
+    losses = {sweep.key(row["setting"]): row["result"]["dev_loss"] for row in rows}
+    base = {"base": rows[0]["setting"]["base"], "seed": lesson02.TRIAL}
+    groups = {}
+    for cell in lesson02.trials():
+        group = (cell["method"], cell.get("bottleneck"))
+        groups.setdefault(group, {})[cell["lr"]] = losses[sweep.key(base | cell)]
+    for (method, bottleneck), tried in groups.items():
+        mine = lesson02.ADAPTER_RATE[bottleneck] if bottleneck else lesson02.RATE[method]
+        assert tried[mine] <= min(tried.values()) + 0.002, (method, bottleneck, tried)
